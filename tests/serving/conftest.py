@@ -1,0 +1,322 @@
+"""Small SavedModels, made once, and one server that has loaded them all."""
+
+import json
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import (
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_log_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from tfrec.features import Categorical, FeatureSpec, Numeric, Sequence
+from tfrec.serving import local_server
+
+LIMIT = 4 * 2**20
+MOVIES = [f"m{number}" for number in range(50)]
+ECHOED = [
+    "float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32",
+    "uint64 bool string complex64 complex128",
+]
+DTYPES = " ".join(ECHOED).split()
+SPEC = FeatureSpec(
+    [
+        Categorical("user_id", side="user"),
+        Sequence("history", of="movie_id"),
+        Numeric("age", side="user"),
+        Categorical("movie_id", side="item"),
+        Numeric("price", side="item"),
+    ]
+)
+
+
+class Movies(tf.Module):
+    """Two towers and their ranker, over a vocabulary from a file."""
+
+    def __init__(self, vocabulary):
+        super().__init__()
+        values = tf.random.stateless_normal([len(MOVIES) + 2, 4], seed=[1, 2])
+        self.vectors = tf.Variable(values)
+        whole, line = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex
+        source = tf.lookup.TextFileInitializer(
+            vocabulary,
+            tf.string,
+            whole,
+            tf.int64,
+            line.LINE_NUMBER,
+            value_index_offset=2,
+        )
+        self.table = tf.lookup.StaticHashTable(source, 1)
+
+    def user(self, user_id, history, age):
+        ids = tf.where(history == "", tf.zeros_like(self.table.lookup(history)), 1)
+        ids = ids * self.table.lookup(history)
+        seen = tf.cast(ids > 0, tf.float32)[..., None]
+        mean = tf.reduce_sum(tf.gather(self.vectors, ids) * seen, axis=1)
+        own = tf.cast(tf.strings.to_hash_bucket_fast(user_id, 97), tf.float32)[:, None]
+        return mean + own / 97.0 + age[:, None]
+
+    def item(self, movie_id, price):
+        return tf.gather(self.vectors, self.table.lookup(movie_id)) + price[:, None]
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, "user_id"),
+            tf.TensorSpec([None, None], tf.string, "history"),
+            tf.TensorSpec([None], tf.float32, "age"),
+        ]
+    )
+    def user_tower(self, user_id, history, age):
+        return {"user_embedding": self.user(user_id, history, age)}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, "movie_id"),
+            tf.TensorSpec([None], tf.float32, "price"),
+        ]
+    )
+    def item_tower(self, movie_id, price):
+        return {"item_embedding": self.item(movie_id, price)}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, "user_id"),
+            tf.TensorSpec([None, None], tf.string, "history"),
+            tf.TensorSpec([None], tf.float32, "age"),
+            tf.TensorSpec([None], tf.string, "movie_id"),
+            tf.TensorSpec([None], tf.float32, "price"),
+        ]
+    )
+    def ranker(self, user_id, history, age, movie_id, price):
+        user, item = self.user(user_id, history, age), self.item(movie_id, price)
+        return {"score": tf.reduce_sum(user * item, axis=1)}
+
+
+class Sums(tf.Module):
+    """Two numbers in, two out; a weight that tells the versions apart."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = tf.Variable(float(weight))
+        self.matrix = tf.Variable(tf.ones([3, 1]))
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.float32, "a"),
+            tf.TensorSpec([None], tf.float32, "b"),
+        ]
+    )
+    def sums(self, a, b):
+        return {"sum": (a + b) * self.weight, "product": a * b}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, "x")])
+    def matmul(self, x):
+        return {"y": tf.matmul(x, self.matrix)}
+
+
+class Echo(tf.Module):
+    """One signature a dtype that gives back what it got."""
+
+    def signatures(self):
+        made = {}
+        for name in DTYPES:
+            spec = tf.TensorSpec(None, name, "x")
+            made[name] = tf.function(
+                lambda x: {"y": tf.identity(x)}, input_signature=[spec]
+            )
+        made["serving_default"] = made["float32"]
+        return made
+
+
+class Waiter(tf.Module):
+    """Writes one file, then waits in the graph until another is there."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([], tf.string, "started"),
+            tf.TensorSpec([], tf.string, "go"),
+        ]
+    )
+    def wait(self, started, go):
+        tf.io.write_file(started, "here")
+        turns = tf.constant(0)
+        while tf.size(tf.io.matching_files(go)) == 0:
+            turns += 1
+        return {"done": tf.ones([1])}
+
+
+def save(module, folder, signatures):
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def document(servable, names, output, shape):
+    """What export writes as `feature_spec.json`."""
+    dtypes = {"age": "float32", "price": "float32"}
+    inputs = {
+        name: {
+            "dtype": dtypes.get(name, "string"),
+            "shape": [None, None] if name == "history" else [None],
+            "side": SPEC[name].side,
+        }
+        for name in names
+    }
+    return {
+        "format": 1,
+        "servable": servable,
+        "version": 1,
+        "inputs": inputs,
+        "outputs": {output: {"dtype": "float32", "shape": shape}},
+        "spec": json.loads(SPEC.to_json()),
+    }
+
+
+def warm(folder, requests):
+    """Writes a warm-up file."""
+    extra = Path(folder) / "assets.extra"
+    extra.mkdir(parents=True, exist_ok=True)
+    path = extra / "tf_serving_warmup_requests"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for request in requests:
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.CopyFrom(request)
+            writer.write(log.SerializeToString())
+
+
+def request(servable, /, *, version=None, signature="", outputs=(), **inputs):
+    """A PredictRequest, made with TensorFlow's own functions."""
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name = servable
+    message.model_spec.signature_name = signature
+    if version is not None:
+        message.model_spec.version.value = version
+    for name, value in inputs.items():
+        message.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    message.output_filter.extend(outputs)
+    return message
+
+
+@pytest.fixture(scope="session", name="request_for")
+def _request_for():
+    return request
+
+
+@pytest.fixture(scope="session", name="write_warmup")
+def _write_warmup():
+    return warm
+
+
+USER = ("user_id", "history", "age")
+ITEM = ("movie_id", "price")
+
+
+@pytest.fixture(scope="session")
+def movies(tmp_path_factory):
+    """A folder as export writes it: user_tower, item_tower, ranker."""
+    root = tmp_path_factory.mktemp("saved_models") / "movies"
+    vocabulary = root.parent / "movies.txt"
+    vocabulary.write_text("\n".join(MOVIES) + "\n")
+    module = Movies(str(vocabulary))
+    for servable, names, output, shape in [
+        ("user_tower", USER, "user_embedding", [None, 4]),
+        ("item_tower", ITEM, "item_embedding", [None, 4]),
+        ("ranker", USER + ITEM, "score", [None]),
+    ]:
+        folder = root / servable / "1"
+        save(module, folder, getattr(module, servable))
+        extra = folder / "assets.extra"
+        extra.mkdir()
+        content = json.dumps(document(servable, names, output, shape))
+        (extra / "feature_spec.json").write_text(content)
+    vocabulary.unlink()  # the asset must do
+    inputs = {
+        "user_id": ["u"],
+        "history": [["m1", ""]],
+        "age": np.float32([1]),
+        "movie_id": ["m1", "m2"],
+        "price": np.float32([1, 2]),
+    }
+    warm(root / "ranker" / "1", [request("any", **inputs)])
+    return root
+
+
+@pytest.fixture(scope="session")
+def waiter(tmp_path_factory):
+    """A folder with the one servable `waiter`."""
+    root = tmp_path_factory.mktemp("waiter")
+    module = Waiter()
+    save(module, root / "waiter" / "1", module.wait)
+    return root
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory, waiter):
+    """A `models.config` over servables of no export.
+
+    `sums` has versions 1, 2 and 7 and, beside them, names that are none;
+    `optional` is `sums` with a default for input b.
+    """
+    root = tmp_path_factory.mktemp("plain")
+    for version in (1, 2):
+        module = Sums(version)
+        signatures = {"serving_default": module.sums, "matmul": module.matmul}
+        save(module, root / "sums" / str(version), signatures)
+    module = Sums(7)
+    save(module, root / "sums" / "00000007", module.sums)
+    for name in ("tmp-9", "8.partial", "9x"):
+        (root / "sums" / name).mkdir()
+    (root / "sums" / "10").write_text("a file is no version")
+    folder = root / "optional" / "1"
+    module = Sums(1)
+    save(module, folder, module.sums)
+    path = folder / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    signature = model.meta_graphs[0].signature_def["serving_default"]
+    signature.defaults["b"].CopyFrom(tf.make_tensor_proto(np.float32([10])))
+    path.write_bytes(model.SerializeToString())
+    echo = Echo()
+    save(echo, root / "echo" / "1", echo.signatures())
+    entries = [("sums", root), ("optional", root), ("echo", root), ("waiter", waiter)]
+    config = root / "models.config"
+    config.write_text(
+        "model_config_list {\n"
+        + "\n".join(
+            f'config {{ name: "{name}" base_path: "{folder}/{name}" '
+            'model_platform: "tensorflow" model_version_policy { all {} } }'
+            for name, folder in entries
+        )
+        + "\n}\n"
+    )
+    return config
+
+
+@pytest.fixture(scope="session")
+def server(movies, plain):
+    """All of them in one process, capped at 4 MiB a request."""
+    arguments = [
+        f"--model_config_file={plain}",
+        f"--grpc_channel_arguments=grpc.max_receive_message_length={LIMIT}",
+    ]
+    with local_server(movies, arguments=arguments) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def channel(server):
+    with grpc.insecure_channel(server.address) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def prediction(channel):
+    return prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def models(channel):
+    return model_service_pb2_grpc.ModelServiceStub(channel)

@@ -1,0 +1,73 @@
+"""Warm-up requests: what TensorFlow Serving replays before a version goes live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec.features import FeatureSpec, wire
+from tfrec.features.columns import Bucketized, Numeric
+
+ROWS = (1, 32)
+
+
+def example_requests(
+    spec: FeatureSpec, names: list[str], examples: Any = None
+) -> list[dict[str, np.ndarray]]:
+    """Requests of 1 and of 32 rows; where both sides are asked for, one user too.
+
+    Args:
+        spec: FeatureSpec.
+        names: the served columns.
+        examples: rows to take them from, or None: rows of unknown values.
+    """
+    if examples is not None:
+        examples = wire(spec, examples, names, owner="export.save")
+    item = [name for name in names if spec[name].side == "item"]
+    requests = []
+    for rows in ROWS:
+        request = {name: _example(spec, name, examples, rows) for name in names}
+        requests.append(request)
+    if item and len(item) < len(names):
+        one_user = {
+            name: value if name in item else value[:1]
+            for name, value in requests[-1].items()
+        }
+        requests.append(one_user)
+    return requests
+
+
+def _example(spec: FeatureSpec, name: str, examples: Any, rows: int) -> np.ndarray:
+    if examples is not None and len(examples[name]):
+        return np.resize(examples[name], (rows, *examples[name].shape[1:]))
+    column = spec[name]
+    if isinstance(column, (Numeric, Bucketized)):
+        shape = column.shape if isinstance(column, Numeric) else ()
+        return np.zeros((rows, *shape), np.float32)
+    source = spec.source(column)
+    is_text = source is None or source.dtype == "string"
+    value: Any = b"warm-up" if is_text else np.int64(-2)
+    shape = (rows, 2) if column.is_list else (rows,)
+    return np.full(shape, value, object if is_text else np.int64)
+
+
+def write_warmup(
+    file: Path, servable: str, requests: list[dict[str, np.ndarray]]
+) -> None:
+    """Writes the requests as a TFRecord file of `PredictionLog`."""
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for request in requests:
+            message = predict_pb2.PredictRequest()
+            message.model_spec.name = servable
+            message.model_spec.signature_name = "serving_default"
+            for name, value in request.items():
+                message.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictionLog(
+                predict_log=prediction_log_pb2.PredictLog(request=message)
+            )
+            writer.write(log.SerializeToString())

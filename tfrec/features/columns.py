@@ -1,0 +1,313 @@
+"""What one row holds: column descriptions, frozen and comparable."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+from tfrec import _checks
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+SIDES = ("user", "item", "context")
+DTYPES = ("string", "int64")
+COMBINERS = ("mean", "sum", "sqrtn", "max")
+SCALINGS = ("none", "standard", "log1p", "min_max")
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    _: KW_ONLY
+    side: str
+    serve: bool = True
+
+    kind: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        _checks.string(self, name=self.name)
+        if not NAME.fullmatch(self.name):
+            rule = "must be of letters, digits, '_', '-' and '.'"
+            way_out = "Rename the column: the name is used in file and tensor names."
+            raise _checks.argument(self, "name", rule, self.name, way_out)
+        _checks.one_of(self, SIDES, side=self.side)
+        _checks.boolean(self, serve=self.serve)
+        self._check()
+
+    def _check(self) -> None:
+        """Checks of the subclass."""
+
+    @property
+    def _owner(self) -> str:
+        return f'{type(self).__name__} "{self.name}"'
+
+    @property
+    def is_list(self) -> bool:
+        """True when a row holds a list of values."""
+        return False
+
+
+@dataclass(frozen=True)
+class Categorical(_Column):
+    """One value of a vocabulary.
+
+    Args:
+        name: str. The column's name in the rows and in the served signature.
+        side: `"user"`, `"item"` or `"context"`. The user tower sees user and
+            context, the item tower sees item, a ranker sees all.
+        embedding_dim: int >= 1. Width of the table's rows.
+        dtype: `"string"` or `"int64"`: what the raw values are.
+        table: str or None. The table (and vocabulary) the column looks up;
+            columns that name the same table share it. None: its own, called
+            like the column.
+        min_count: int >= 1. Values seen less often become unknown.
+        max_size: int >= 1 or None. Keeps the most frequent values only.
+        hash_buckets: int >= 1 or None. No vocabulary: values are hashed into
+            that many rows.
+        padding: value that means "missing" (id 0, a zero vector). None: `""`
+            for strings, -1 for int64.
+        serve: False: exists in training only; the export does not ask for it.
+
+    Raises: `ValueError` on a bad argument.
+
+    >>> Categorical("city", side="user", embedding_dim=8).table_name
+    'city'
+    """
+
+    embedding_dim: int = 16
+    dtype: str = "string"
+    table: str | None = None
+    min_count: int = 1
+    max_size: int | None = None
+    hash_buckets: int | None = None
+    padding: str | int | None = None
+
+    kind: ClassVar[str] = "categorical"
+
+    def _check(self) -> None:
+        owner = self._owner
+        _checks.positive_int(
+            owner, embedding_dim=self.embedding_dim, min_count=self.min_count
+        )
+        _checks.one_of(owner, DTYPES, dtype=self.dtype)
+        if self.table is not None:
+            _checks.string(owner, table=self.table)
+            if not NAME.fullmatch(self.table):
+                rule = "must be of letters, digits, '_', '-' and '.'"
+                raise _checks.argument(owner, "table", rule, self.table)
+        if self.max_size is not None:
+            _checks.positive_int(owner, max_size=self.max_size)
+        if self.hash_buckets is not None:
+            _checks.positive_int(owner, hash_buckets=self.hash_buckets)
+            if self.min_count != 1 or self.max_size is not None:
+                raise _checks.argument(
+                    owner,
+                    "hash_buckets",
+                    "has no vocabulary to cut",
+                    self.hash_buckets,
+                    "Drop `min_count` and `max_size`, or drop `hash_buckets`.",
+                )
+        check_padding(owner, self.padding, self.dtype)
+
+    @property
+    def table_name(self) -> str:
+        """The logical table's name."""
+        return self.table or self.name
+
+
+@dataclass(frozen=True)
+class MultiCategorical(Categorical):
+    """A set of values of a vocabulary, pooled to one vector.
+
+    Args:
+        combiner: `"mean"`, `"sum"`, `"sqrtn"` (sum over the square root of the
+            count) or `"max"`. An empty set gives the zero vector.
+        separator: str or None. None: rows hold lists; else rows hold strings
+            that are split at it.
+        max_length: int >= 1. Values kept of one row (the last ones).
+        The other arguments are those of `Categorical`.
+
+    Raises: `ValueError` on a bad argument.
+
+    >>> MultiCategorical("genres", side="item", separator="|").combiner
+    'mean'
+    """
+
+    combiner: str = "mean"
+    separator: str | None = None
+    max_length: int = 50
+
+    kind: ClassVar[str] = "multi_categorical"
+
+    def _check(self) -> None:
+        super()._check()
+        _checks.one_of(self._owner, COMBINERS, combiner=self.combiner)
+        check_list(self._owner, self.separator, self.max_length)
+
+    @property
+    def is_list(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Sequence(_Column):
+    """Values of another column in order of time, oldest first.
+
+    It shares that column's table and vocabulary.
+
+    Args:
+        name: str. The column's name.
+        of: str. Name of the `Categorical` column whose values these are.
+        side: as in `Categorical`; a history is the user's.
+        max_length: int >= 1. The newest values are kept.
+        separator: str or None. None: rows hold lists; else strings to split.
+        padding: as in `Categorical`; list elements equal to it are left out.
+        serve: as in `Categorical`.
+
+    Raises: `ValueError` on a bad argument.
+
+    >>> Sequence("history", of="movie_id", max_length=20).side
+    'user'
+    """
+
+    side: str = "user"
+    of: str = ""
+    max_length: int = 50
+    separator: str | None = None
+    padding: str | int | None = None
+
+    kind: ClassVar[str] = "sequence"
+
+    def _check(self) -> None:
+        _checks.string(self._owner, of=self.of)
+        check_list(self._owner, self.separator, self.max_length)
+
+    @property
+    def is_list(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Numeric(_Column):
+    """A number or a vector of numbers.
+
+    `scaling` maps a value x to: `"none"` x; `"standard"` (x - mean) / sd;
+    `"min_max"` (x - min) / (max - min); `"log1p"` sign(x) log(1 + |x|).
+
+    Args:
+        name: str. The column's name.
+        side: as in `Categorical`.
+        shape: `()` for a number, `(n,)` for a vector.
+        scaling: one of the four above. The statistics are learned by
+            `FeatureSpec.adapt` and kept in the spec.
+        fill: number or None. What a missing value (null, NaN) becomes, before
+            scaling. None: a missing value is an error that names the column.
+        shift, scale: learned statistics; leave them to `adapt`.
+        serve: as in `Categorical`.
+
+    Raises: `ValueError` on a bad argument.
+
+    >>> Numeric("price", side="item", scaling="log1p").shape
+    ()
+    """
+
+    shape: tuple[int, ...] = ()
+    scaling: str = "none"
+    fill: float | None = None
+    shift: float | None = None
+    scale: float | None = None
+
+    kind: ClassVar[str] = "numeric"
+
+    def _check(self) -> None:
+        owner = self._owner
+        _checks.hidden_units(owner, shape=self.shape)
+        object.__setattr__(self, "shape", tuple(self.shape))
+        if len(self.shape) > 1:
+            raise _checks.argument(owner, "shape", "must be () or (n,)", self.shape)
+        _checks.one_of(owner, SCALINGS, scaling=self.scaling)
+        for name in ("fill", "shift", "scale"):
+            value = getattr(self, name)
+            if value is not None:
+                _checks.number(owner, **{name: value})
+        if self.scale is not None and self.scale <= 0:
+            raise _checks.argument(owner, "scale", "must be a number > 0", self.scale)
+
+    @property
+    def adapted(self) -> bool:
+        """True when the scaling has the statistics that it needs."""
+        return self.scaling in ("none", "log1p") or self.scale is not None
+
+
+@dataclass(frozen=True)
+class Bucketized(_Column):
+    """A number looked up by the interval that it falls into.
+
+    The id of x is 2 + the number of boundaries <= x; a missing value has id 0.
+
+    Args:
+        name: str. The column's name.
+        side: as in `Categorical`.
+        boundaries: increasing numbers, or None: learned by `FeatureSpec.adapt`
+            as quantiles.
+        num_buckets: int >= 2. Number of quantile buckets where `boundaries` is
+            None.
+        embedding_dim: int >= 1. Width of the bucket's vector.
+        serve: as in `Categorical`.
+
+    Raises: `ValueError` on a bad argument.
+
+    >>> Bucketized("age", side="user", boundaries=(18, 25, 35)).boundaries
+    (18.0, 25.0, 35.0)
+    """
+
+    boundaries: tuple[float, ...] | None = None
+    num_buckets: int = 10
+    embedding_dim: int = 16
+
+    kind: ClassVar[str] = "bucketized"
+
+    def _check(self) -> None:
+        owner = self._owner
+        _checks.positive_int(owner, embedding_dim=self.embedding_dim)
+        _checks.integer(owner, 2, num_buckets=self.num_buckets)
+        if self.boundaries is None:
+            return
+        bounds = self.boundaries
+        rule = "must be a non-empty tuple of increasing finite numbers"
+        if (
+            not isinstance(bounds, (tuple, list))
+            or not bounds
+            or not all(_checks.is_number(bound) for bound in bounds)
+            or any(a >= b for a, b in zip(bounds, bounds[1:], strict=False))
+        ):
+            raise _checks.argument(owner, "boundaries", rule, bounds)
+        object.__setattr__(self, "boundaries", tuple(float(b) for b in bounds))
+
+    @property
+    def table_name(self) -> str:
+        """The logical table's name."""
+        return self.name
+
+
+Column = Categorical | MultiCategorical | Sequence | Numeric | Bucketized
+KINDS: dict[str, type] = {
+    column.kind: column
+    for column in (Categorical, MultiCategorical, Sequence, Numeric, Bucketized)
+}
+
+
+def check_list(owner: str, separator: Any, max_length: Any) -> None:
+    """The arguments that columns of lists share."""
+    if separator is not None:
+        _checks.string(owner, separator=separator)
+    _checks.positive_int(owner, max_length=max_length)
+
+
+def check_padding(owner: str, padding: Any, dtype: str) -> None:
+    """`padding` is None or a value of `dtype`."""
+    fits = isinstance(padding, str) if dtype == "string" else _checks.is_int(padding)
+    if padding is not None and not fits:
+        raise _checks.argument(
+            owner, "padding", f"must be None or a value of dtype {dtype!r}", padding
+        )

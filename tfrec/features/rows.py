@@ -1,0 +1,424 @@
+"""Rows of any kind -> one checked pyarrow array a column.
+
+Everything that enters tfrec, for training and for a request, passes here: one
+place decides what a column may hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfrec import _checks
+from tfrec.features.columns import Bucketized, Column, MultiCategorical, Numeric
+from tfrec.features.columns import Sequence as SequenceColumn
+
+if TYPE_CHECKING:
+    from tfrec.features.spec import FeatureSpec
+
+
+def read_columns(
+    rows: Any, names: Iterable[str], *, owner: str = "FeatureSpec"
+) -> dict[str, pa.Array]:
+    """Picks columns out of rows, as pyarrow arrays of equal length.
+
+    Args:
+        rows: a pandas DataFrame, a dict of columns (lists, NumPy arrays, pyarrow
+            arrays, ragged or dense tensors), a list of dicts, or a pyarrow Table
+            or RecordBatch. Extra columns are ignored.
+        names: the columns wanted.
+        owner: whom an error names.
+
+    Raises: `ValueError` on a missing or duplicate column, on values that mix
+    types, on unequal lengths; `TypeError` on rows of another kind.
+
+    >>> read_columns({"a": [1, 2], "b": ["x", "y"]}, ["a"])["a"].to_pylist()
+    [1, 2]
+    """
+    names = list(names)
+    if isinstance(rows, (pa.Table, pa.RecordBatch)):
+        present = list(rows.schema.names)
+        pick = rows.column
+    elif hasattr(rows, "iloc") and hasattr(rows, "columns"):
+        present = [str(name) for name in rows.columns]
+        pick = rows.__getitem__
+    elif isinstance(rows, Mapping):
+        present = list(rows)
+        pick = rows.__getitem__
+        for name in names:
+            if name in rows and np.ndim(_shape_of(rows[name])) == 0:
+                way_out = f'For one row pass lists: {{"{name}": [value], ...}}.'
+                found = _checks.show(rows[name])
+                rule = "must be a list or array with one entry a row"
+                raise _checks.column(owner, name, rule, found, way_out)
+    elif isinstance(rows, (list, tuple)) and all(isinstance(r, Mapping) for r in rows):
+        present = list(dict.fromkeys(key for row in rows for key in row))
+        if not rows:
+            present = list(names)
+
+        def pick(name: str) -> list[Any]:
+            for number, row in enumerate(rows):
+                if name not in row:
+                    found = f"row {number} with {_checks.quoted(row)}"
+                    rule = "must be in every row"
+                    raise _checks.column(owner, name, rule, found)
+            return [row[name] for row in rows]
+    else:
+        rule = "must be a DataFrame, a dict of columns, a list of dicts or a "
+        rule += "pyarrow table"
+        raise _checks.argument(owner, "rows", rule, rows, kind=TypeError)
+    arrays: dict[str, pa.Array] = {}
+    for name in names:
+        if present.count(name) != 1:
+            if name in present:
+                rule, way_out = "must stand once in the rows", "Drop one of the two."
+                found = f"it {present.count(name)} times"
+            else:
+                rule = "must be one of the row's features"
+                found = _checks.quoted(present) or "no columns"
+                way_out = f'Add "{name}" to the input or drop it from the spec.'
+                way_out += _checks.closest(name, present)
+            raise _checks.column(owner, name, rule, found, way_out)
+        arrays[name] = _to_arrow(owner, name, pick(name))
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f'"{name}": {length}' for name, length in lengths.items())
+        raise ValueError(
+            f"{owner}: columns must have equal lengths. Received: {found}. Pass one "
+            "entry a row in every column."
+        )
+    return arrays
+
+
+def _shape_of(value: Any) -> Any:
+    """Something whose ndim tells a scalar from a column."""
+    if isinstance(value, (str, bytes)) or value is None:
+        return 0
+    return [0] if hasattr(value, "__len__") or hasattr(value, "shape") else 0
+
+
+def _to_arrow(owner: str, name: str, values: Any) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+    if isinstance(values, pa.Array):
+        return values
+    if hasattr(values, "to_list") and hasattr(values, "nested_row_splits"):
+        values = values.to_list()  # tf.RaggedTensor
+    elif type(values).__module__.startswith("tensorflow"):
+        values = values.numpy()
+    try:
+        if isinstance(values, np.ndarray) and values.ndim > 1:
+            if values.ndim > 2:
+                raise pa.ArrowInvalid(f"an array of {values.ndim} dimensions")
+            flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+            width = values.shape[1]
+            offsets = pa.array(np.arange(len(values) + 1, dtype=np.int64) * width)
+            return pa.LargeListArray.from_arrays(offsets, flat)
+        if isinstance(values, np.ndarray) and values.dtype.kind in "US":
+            values = values.tolist()
+        if hasattr(values, "iloc"):
+            array = pa.Array.from_pandas(values)
+        else:
+            array = pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        found = _mixed(values) or str(error)
+        rule = "must hold values of one type"
+        way_out = "Convert the column before handing it over."
+        raise _checks.column(owner, name, rule, found, way_out) from error
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    return array
+
+
+def _mixed(values: Any) -> str:
+    """The first two values of different types, worded; "" when there are none."""
+    first = None
+    for number, value in enumerate(values):
+        if value is None or value != value:
+            continue
+        if first is None:
+            first = (number, value)
+        elif type(value) is not type(first[1]):
+            one = f"{_checks.show(first[1])} in row {first[0]}"
+            return f"{one} and {_checks.show(value)} in row {number}"
+    return ""
+
+
+def typed(
+    spec: FeatureSpec, column: Column, array: pa.Array, *, owner: str = "FeatureSpec"
+) -> pa.Array:
+    """The column's values in the type that the encoder takes.
+
+    Categorical: string or int64 with nulls for missing. MultiCategorical and
+    Sequence: lists of those, oldest first, without nulls, padding and all but
+    the newest `max_length`. Numeric: float32 (or fixed-size lists of it) without
+    nulls. Bucketized: float32, NaN for missing.
+
+    Raises: `ValueError` that names the column, what was found and the way out.
+    """
+    if isinstance(array, pa.DictionaryArray):
+        array = array.dictionary_decode()
+    if isinstance(column, (Numeric, Bucketized)):
+        return _numbers(owner, column, array)
+    source = spec.source(column)
+    dtype = source.dtype if source is not None else "string"
+    padding = spec.padding_of(column)
+    if isinstance(column, (MultiCategorical, SequenceColumn)):
+        return _lists(owner, column, array, dtype, padding)
+    return _missing(_scalars(owner, column.name, array, dtype), padding)
+
+
+def _missing(array: pa.Array, padding: str | int | None) -> pa.Array:
+    """Null where the value is the padding."""
+    equal = pc.equal(array, pa.scalar(padding, array.type))
+    return pc.if_else(equal, pa.scalar(None, array.type), array)
+
+
+def _scalars(owner: str, name: str, array: pa.Array, dtype: str) -> pa.Array:
+    kind = array.type
+    if pa.types.is_null(kind):
+        return array.cast(pa.string() if dtype == "string" else pa.int64())
+    if dtype == "string":
+        if _is_text(kind):
+            return array.cast(pa.string()) if kind != pa.string() else array
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            try:
+                return array.cast(pa.string())
+            except pa.ArrowInvalid as error:
+                rule = "must hold UTF-8 text"
+                way_out = "Decode the bytes, or encode them as hexadecimal text."
+                raise _checks.column(owner, name, rule, str(error), way_out) from error
+        way_out = 'Give the column dtype="int64"' if pa.types.is_integer(kind) else ""
+        way_out = f"{way_out}, or convert it to strings." if way_out else ""
+        way_out = way_out or "Convert the column to strings."
+    else:
+        if pa.types.is_integer(kind):
+            try:
+                return array.cast(pa.int64())
+            except pa.ArrowInvalid as error:
+                rule = "must hold int64 values"
+                raise _checks.column(owner, name, rule, str(error)) from error
+        if pa.types.is_floating(kind):
+            array = pc.if_else(pc.is_nan(array), pa.scalar(None, kind), array)
+            whole = pc.all(pc.equal(pc.floor(array), array)).as_py()
+            if whole is None or whole:  # pandas turns ints with gaps into floats
+                try:
+                    return array.cast(pa.int64())
+                except pa.ArrowInvalid as error:
+                    rule = "must hold int64 values"
+                    raise _checks.column(owner, name, rule, str(error)) from error
+        way_out = 'Give the column dtype="string", or convert it to integers.'
+    rule = f"must hold {'strings' if dtype == 'string' else 'integers'}"
+    raise _checks.column(owner, name, rule, _found(array), way_out)
+
+
+def _lists(
+    owner: str, column: Any, array: pa.Array, dtype: str, padding: Any
+) -> pa.LargeListArray:
+    name = column.name
+    if pa.types.is_null(array.type):
+        array = array.cast(pa.list_(pa.string() if dtype == "string" else pa.int64()))
+    if _is_text(array.type):
+        if column.separator is None:
+            way_out = "Pass lists, or give the column a `separator`."
+            raise _checks.column(owner, name, "must hold lists", _found(array), way_out)
+        array = pc.split_pattern(pc.fill_null(array, ""), column.separator)
+    kind = array.type
+    if not _is_list(kind):
+        way_out = "Wrap each row's values in a list."
+        raise _checks.column(owner, name, "must hold lists", _found(array), way_out)
+    if _is_list(kind.value_type):
+        way_out = "Flatten each row, or give each level a column of its own."
+        rule = "must hold lists of single values"
+        raise _checks.column(owner, name, rule, f"lists of lists ({kind})", way_out)
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(
+        zero_copy_only=False
+    )
+    values = pc.list_flatten(array)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.DictionaryArray):
+        values = values.dictionary_decode()
+    if dtype == "int64" and _is_text(values.type) and column.separator is not None:
+        values = _parse_ints(owner, name, values, str(padding))
+    values = _missing(_scalars(owner, name, values, dtype), padding)
+    row_of = np.repeat(np.arange(len(lengths)), lengths)
+    keep = values.is_valid().to_numpy(zero_copy_only=False)
+    lengths = np.bincount(row_of[keep], minlength=len(lengths)).astype(np.int64)
+    ends = np.cumsum(lengths)
+    place = np.arange(len(row_of)) if keep.all() else np.cumsum(keep) - 1
+    newest = keep & (place >= (ends - column.max_length)[row_of])
+    if not newest.all():
+        values = values.filter(pa.array(newest))
+        lengths = np.minimum(lengths, column.max_length)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+    return pa.LargeListArray.from_arrays(offsets, values)
+
+
+def _parse_ints(owner: str, name: str, values: pa.Array, padding: str) -> pa.Array:
+    values = pc.utf8_trim_whitespace(values)
+    values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+    try:
+        return values.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        rule = "must hold integers between its separators"
+        raise _checks.column(owner, name, rule, str(error)) from error
+
+
+def _numbers(owner: str, column: Any, array: pa.Array) -> pa.Array:
+    name, kind = column.name, array.type
+    width = column.shape[0] if isinstance(column, Numeric) and column.shape else None
+    if width is not None:
+        return _vectors(owner, column, array, width)
+    if pa.types.is_null(kind):
+        array = array.cast(pa.float64())
+    elif pa.types.is_boolean(kind):
+        array = array.cast(pa.int8()).cast(pa.float64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        if not pa.types.is_decimal(kind):
+            way_out = "Convert the column to numbers, or describe it as Categorical."
+            rule = "must hold numbers"
+            raise _checks.column(owner, name, rule, _found(array), way_out)
+    wide = array.cast(pa.float64(), safe=False)
+    values = pc.fill_null(wide, np.nan).to_numpy(zero_copy_only=False)
+    missing = np.isnan(values)
+    if isinstance(column, Numeric) and missing.any():
+        if column.fill is None:
+            rule = "must not be missing"
+            found = f"NaN or null in row {int(np.argmax(missing))}"
+            found += f", {int(missing.sum())} in all"
+            way_out = "Clean the rows, or give the column a `fill` value."
+            raise _checks.column(owner, name, rule, found, way_out)
+        values = np.where(missing, column.fill, values)
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    infinite = np.isinf(narrow)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        rule = "must hold finite float32 numbers"
+        found = f"{values[row]} in row {row}"
+        raise _checks.column(owner, name, rule, found, "Clip or clean the column.")
+    return pa.array(narrow)
+
+
+def _vectors(owner: str, column: Numeric, array: pa.Array, width: int) -> pa.Array:
+    name, kind = column.name, array.type
+    rule = f"must hold lists of {width} numbers"
+    if not _is_list(kind) and not (pa.types.is_null(kind) and len(array) == 0):
+        raise _checks.column(owner, name, rule, _found(array))
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(
+        zero_copy_only=False
+    )
+    if column.fill is not None and len(array):
+        absent = lengths == 0
+        if absent.any():  # a missing vector is filled as a whole
+            filled = [
+                [column.fill] * width if gone else value
+                for gone, value in zip(absent, array.to_pylist(), strict=True)
+            ]
+            array = pa.array(filled, pa.list_(pa.float64()))
+            lengths = np.where(absent, width, lengths)
+    if (lengths != width).any():
+        row = int(np.argmax(lengths != width))
+        found = f"{int(lengths[row])} numbers in row {row}"
+        raise _checks.column(owner, name, rule, found)
+    scalar = Numeric(name, side=column.side, fill=column.fill)
+    flat = _numbers(owner, scalar, pc.list_flatten(array))
+    return pa.FixedSizeListArray.from_arrays(flat, width)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    view = getattr(pa.types, "is_string_view", None)
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or (view is not None and view(kind))
+    )
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _found(array: pa.Array) -> str:
+    """The type and the first value that is not missing."""
+    valid = array.drop_null() if len(array) else array
+    first = f", for example {_checks.show(valid[0].as_py())}" if len(valid) else ""
+    return f"{array.type}{first}"
+
+
+def wire(
+    spec: FeatureSpec,
+    rows: Any,
+    names: Iterable[str] | None = None,
+    *,
+    owner: str = "FeatureSpec",
+) -> dict[str, np.ndarray]:
+    """Rows as the arrays that a served signature takes.
+
+    Categorical `(N,)` bytes objects or int64; MultiCategorical and Sequence
+    `(N, T)` of those, T the longest list, shorter rows filled with the column's
+    padding on the right; Numeric `(N,)` or `(N, n)` float32; Bucketized `(N,)`.
+    Missing values are the padding.
+
+    Args:
+        spec: the FeatureSpec.
+        rows: as in `read_columns`.
+        names: columns wanted; None: all.
+        owner: whom an error names.
+
+    Raises: `ValueError` as `read_columns` and `typed` do.
+    """
+    names = list(spec.names if names is None else names)
+    arrays = read_columns(rows, names, owner=owner)
+    return {
+        name: wire_array(spec, spec[name], arrays[name], owner=owner) for name in names
+    }
+
+
+def wire_array(
+    spec: FeatureSpec, column: Column, array: pa.Array, *, owner: str = "FeatureSpec"
+) -> np.ndarray:
+    """One column of `wire`."""
+    array = typed(spec, column, array, owner=owner)
+    if isinstance(column, Numeric) and column.shape:
+        return array.flatten().to_numpy().reshape(-1, column.shape[0])
+    if isinstance(column, (Numeric, Bucketized)):
+        return array.to_numpy(zero_copy_only=False)
+    padding = spec.padding_of(column)
+    if isinstance(padding, str):
+        padding = padding.encode()
+    if not column.is_list:
+        return _plain(array, padding)
+    lengths = np.diff(array.offsets.to_numpy())
+    values = _plain(array.flatten(), padding)
+    return pad(values, lengths, padding, max(int(lengths.max(initial=0)), 1))
+
+
+def _plain(array: pa.Array, padding: Any) -> np.ndarray:
+    if pa.types.is_string(array.type):
+        array = array.cast(pa.binary())
+    return pc.fill_null(array, padding).to_numpy(zero_copy_only=False)
+
+
+def pad(
+    values: np.ndarray, lengths: np.ndarray, padding: Any, width: int
+) -> np.ndarray:
+    """`(rows, width)` of flat values, filled up on the right.
+
+    >>> pad(np.array([5, 6, 7]), np.array([2, 0, 1]), 0, 2).tolist()
+    [[5, 6], [0, 0], [7, 0]]
+    """
+    padded = np.full((len(lengths), width), padding, dtype=values.dtype)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    padded[rows, np.arange(len(values)) - starts] = values
+    return padded
