@@ -35,9 +35,9 @@ def quoted(names: Iterable[Any], limit: int = 20) -> str:
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
-def closest(name: Any, known: Iterable[str]) -> str:
+def closest(name: Any, known: Iterable[Any]) -> str:
     """` Did you mean "x"?` when a known name is near, else nothing."""
-    near = difflib.get_close_matches(str(name), list(known), n=1)
+    near = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
     return f' Did you mean "{near[0]}"?' if near else ""
 
 
@@ -83,11 +83,9 @@ def is_int(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """True for finite Python and NumPy real numbers, not for bool."""
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
+    if isinstance(value, numbers.Integral):
+        return is_int(value)
+    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def integer(owner: Any, minimum: int = 0, **arguments: Any) -> None:

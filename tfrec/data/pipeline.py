@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,18 +27,23 @@ class _Layout:
     Packed rows are gathered at once; a batch is split into columns afterwards.
     """
 
-    def __init__(self, spec: FeatureSpec) -> None:
+    def __init__(self, spec: FeatureSpec, names: list[str] | None) -> None:
         self.spec = spec
+        self.names = [name for name in spec.names if names is None or name in names]
         self.ids: list[tuple[str, int, bool]] = []
         self.floats: list[tuple[str, int, bool]] = []
-        for column in spec:
+        for name in self.names:
+            column = spec[name]
             if isinstance(column, Numeric):
                 width = column.shape[0] if column.shape else 1
                 self.floats.append((column.name, width, bool(column.shape)))
             else:
                 width = column.max_length if column.is_list else 1
                 self.ids.append((column.name, width, column.is_list))
-        self.targets = [*spec.labels, *([spec.weight] if spec.weight else [])]
+        self.with_targets = names is None
+        self.targets = list(spec.labels) if self.with_targets else []
+        if self.with_targets and spec.weight:
+            self.targets.append(spec.weight)
         self.floats += [(f"target:{name}", 1, False) for name in self.targets]
 
     def pack(self, columns: dict[str, np.ndarray]) -> Packed:
@@ -54,8 +59,8 @@ class _Layout:
             packed.append(matrix)
         return packed[0], packed[1]
 
-    def unpack(self, ids: tf.Tensor, floats: tf.Tensor) -> tuple[Any, ...]:
-        """`(columns, labels[, weight])` of a packed batch."""
+    def unpack(self, ids: tf.Tensor, floats: tf.Tensor) -> Any:
+        """`(columns, labels[, weight])` of a packed batch, or the columns alone."""
         found = {}
         for matrix, places in ((ids, self.ids), (floats, self.floats)):
             if not places:
@@ -64,6 +69,8 @@ class _Layout:
             parts = tf.split(matrix, widths, axis=1)
             for part, (name, _, is_list) in zip(parts, places, strict=True):
                 found[name] = part if is_list else tf.squeeze(part, 1)
+        if not self.with_targets:
+            return found
         targets = [found.pop(f"target:{name}") for name in self.targets]
         labels = dict(zip(self.spec.labels, targets, strict=False))
         if len(labels) == 1:
@@ -102,6 +109,7 @@ def from_pandas(
     frame: Any,
     spec: FeatureSpec,
     *,
+    columns: Iterable[str] | None = None,
     batch_size: int = 1024,
     shuffle: bool = False,
     seed: int = 0,
@@ -116,6 +124,9 @@ def from_pandas(
         frame: a DataFrame, a dict of columns, a list of dicts or a pyarrow table.
             Columns that the spec does not name are ignored.
         spec: FeatureSpec with its vocabularies.
+        columns: names of the columns to encode, or None: all of the spec. With
+            names nothing else is read, and an element is the dict of columns
+            alone: for `predict`, for example of one tower.
         batch_size: int >= 1. Rows of a batch.
         shuffle: permute all rows, anew in each epoch.
         seed: int >= 0. Of the permutation.
@@ -128,8 +139,8 @@ def from_pandas(
     Raises: `ValueError` that names the column.
     """
     owner = "from_pandas"
-    layout, encoder = _prepare(owner, spec, batch_size, seed)
-    names = [*spec.names, *layout.targets]
+    layout, encoder = _prepare(owner, spec, columns, batch_size, seed)
+    names = [*layout.names, *layout.targets]
     whole = read_columns(frame, names, owner=owner)
     rows = len(next(iter(whole.values())))
     if not rows:
@@ -153,6 +164,7 @@ def from_parquet(
     path: Any,
     spec: FeatureSpec,
     *,
+    columns: Iterable[str] | None = None,
     batch_size: int = 1024,
     shuffle: bool = False,
     seed: int = 0,
@@ -172,7 +184,7 @@ def from_parquet(
 
     paths = files(path, owner="from_parquet")
     rows = sum(pq.read_metadata(file).num_rows for file in paths)
-    arguments = (batch_size, shuffle, seed, drop_remainder, buffer_rows)
+    arguments = (columns, batch_size, shuffle, seed, drop_remainder, buffer_rows)
     return _stream("from_parquet", paths, spec, rows, *arguments)
 
 
@@ -180,6 +192,7 @@ def from_csv(
     path: Any,
     spec: FeatureSpec,
     *,
+    columns: Iterable[str] | None = None,
     batch_size: int = 1024,
     shuffle: bool = False,
     seed: int = 0,
@@ -191,7 +204,7 @@ def from_csv(
     The arguments, what is returned and raised: as in `from_parquet`.
     """
     paths = files(path, owner="from_csv")
-    arguments = (batch_size, shuffle, seed, drop_remainder, buffer_rows)
+    arguments = (columns, batch_size, shuffle, seed, drop_remainder, buffer_rows)
     return _stream("from_csv", paths, spec, None, *arguments)
 
 
@@ -200,15 +213,16 @@ def _stream(
     paths: list[Any],
     spec: FeatureSpec,
     rows: int | None,
+    columns: Iterable[str] | None,
     batch_size: int,
     shuffle: bool,
     seed: int,
     drop_remainder: bool,
     buffer_rows: int,
 ) -> tf.data.Dataset:
-    layout, encoder = _prepare(owner, spec, batch_size, seed)
+    layout, encoder = _prepare(owner, spec, columns, batch_size, seed)
     _checks.positive_int(owner, buffer_rows=buffer_rows)
-    names = [*spec.names, *layout.targets]
+    names = [*layout.names, *layout.targets]
 
     def read(order: list[Any]) -> Iterator[Packed]:
         for block in blocks(order, spec, names, owner=owner):
@@ -253,7 +267,11 @@ def _slices(whole: Packed, rows: int, batch_size: int) -> Iterator[Packed]:
 
 
 def _prepare(
-    owner: str, spec: Any, batch_size: int, seed: int
+    owner: str,
+    spec: Any,
+    columns: Iterable[str] | None,
+    batch_size: int,
+    seed: int,
 ) -> tuple[_Layout, IdEncoder]:
     if not isinstance(spec, FeatureSpec):
         raise _checks.argument(
@@ -261,7 +279,8 @@ def _prepare(
         )
     _checks.positive_int(owner, batch_size=batch_size)
     _checks.integer(owner, 0, seed=seed)
-    return _Layout(spec), IdEncoder(spec)
+    names = None if columns is None else list(columns)
+    return _Layout(spec, names), IdEncoder(spec, names)
 
 
 def _dataset(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from dataclasses import KW_ONLY, dataclass
+import struct
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar
 
 from tfrec import _checks
@@ -13,6 +15,8 @@ SIDES = ("user", "item", "context")
 DTYPES = ("string", "int64")
 COMBINERS = ("mean", "sum", "sqrtn", "max")
 SCALINGS = ("none", "standard", "log1p", "min_max")
+LEARNED_SCALINGS = ("standard", "min_max")
+MAX_ROWS = 2**31 - 1  # ids are int32
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class _Column:
         _checks.one_of(self, SIDES, side=self.side)
         _checks.boolean(self, serve=self.serve)
         self._check()
+        for field in fields(self):  # NumPy scalars do not go into JSON
+            value = getattr(self, field.name)
+            if _checks.is_number(value):
+                plain = int(value) if _checks.is_int(value) else float(value)
+                object.__setattr__(self, field.name, plain)
 
     def _check(self) -> None:
         """Checks of the subclass."""
@@ -99,6 +108,9 @@ class Categorical(_Column):
             _checks.positive_int(owner, max_size=self.max_size)
         if self.hash_buckets is not None:
             _checks.positive_int(owner, hash_buckets=self.hash_buckets)
+            if self.hash_buckets > MAX_ROWS - 2:
+                rule = f"must be an int <= {MAX_ROWS - 2}: ids are int32"
+                raise _checks.argument(owner, "hash_buckets", rule, self.hash_buckets)
             if self.min_count != 1 or self.max_size is not None:
                 raise _checks.argument(
                     owner,
@@ -202,7 +214,8 @@ class Numeric(_Column):
             `FeatureSpec.adapt` and kept in the spec.
         fill: number or None. What a missing value (null, NaN) becomes, before
             scaling. None: a missing value is an error that names the column.
-        shift, scale: learned statistics; leave them to `adapt`.
+        shift, scale: learned statistics of `"standard"` and `"min_max"`; leave
+            them to `adapt`.
         serve: as in `Categorical`.
 
     Raises: `ValueError` on a bad argument.
@@ -222,7 +235,7 @@ class Numeric(_Column):
     def _check(self) -> None:
         owner = self._owner
         _checks.hidden_units(owner, shape=self.shape)
-        object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
         if len(self.shape) > 1:
             raise _checks.argument(owner, "shape", "must be () or (n,)", self.shape)
         _checks.one_of(owner, SCALINGS, scaling=self.scaling)
@@ -230,26 +243,39 @@ class Numeric(_Column):
             value = getattr(self, name)
             if value is not None:
                 _checks.number(owner, **{name: value})
-        if self.scale is not None and self.scale <= 0:
+                if single(value) is None:
+                    rule = "must be a number that float32 can hold"
+                    raise _checks.argument(owner, name, rule, value)
+        if self.scale is not None and not (single(self.scale) or 0) > 0:
             raise _checks.argument(owner, "scale", "must be a number > 0", self.scale)
+        learned = self.shift is not None or self.scale is not None
+        if learned and self.scaling not in LEARNED_SCALINGS:
+            rule = f"has no use for `shift` and `scale` as {self.scaling!r}"
+            way_out = "Drop both, or choose 'standard' or 'min_max'."
+            raise _checks.argument(owner, "scaling", rule, self.scaling, way_out)
+        if learned and (self.shift is None or self.scale is None):
+            name = "shift" if self.shift is None else "scale"
+            rule = "must be given where the other of `shift` and `scale` is"
+            raise _checks.argument(owner, name, rule, None, "Leave both to `adapt`.")
 
     @property
     def adapted(self) -> bool:
         """True when the scaling has the statistics that it needs."""
-        return self.scaling in ("none", "log1p") or self.scale is not None
+        return self.scaling not in LEARNED_SCALINGS or self.scale is not None
 
 
 @dataclass(frozen=True)
 class Bucketized(_Column):
     """A number looked up by the interval that it falls into.
 
-    The id of x is 2 + the number of boundaries <= x; a missing value has id 0.
+    The id of x is 2 + the number of boundaries <= x, both as float32; a missing
+    value has id 0.
 
     Args:
         name: str. The column's name.
         side: as in `Categorical`.
         boundaries: increasing numbers, or None: learned by `FeatureSpec.adapt`
-            as quantiles.
+            as quantiles. Boundaries that are there already, it keeps.
         num_buckets: int >= 2. Number of quantile buckets where `boundaries` is
             None.
         embedding_dim: int >= 1. Width of the bucket's vector.
@@ -279,9 +305,14 @@ class Bucketized(_Column):
             not isinstance(bounds, (tuple, list))
             or not bounds
             or not all(_checks.is_number(bound) for bound in bounds)
-            or any(a >= b for a, b in zip(bounds, bounds[1:], strict=False))
+            or any(a >= b for a, b in itertools.pairwise(bounds))
         ):
             raise _checks.argument(owner, "boundaries", rule, bounds)
+        singles = [single(bound) for bound in bounds]
+        if None in singles or len(set(singles)) < len(singles):
+            rule = "must be finite and different as float32 numbers too"
+            way_out = "Subtract an offset from the column and the boundaries."
+            raise _checks.argument(owner, "boundaries", rule, bounds, way_out)
         object.__setattr__(self, "boundaries", tuple(float(b) for b in bounds))
 
     @property
@@ -306,8 +337,19 @@ def check_list(owner: str, separator: Any, max_length: Any) -> None:
 
 def check_padding(owner: str, padding: Any, dtype: str) -> None:
     """`padding` is None or a value of `dtype`."""
-    fits = isinstance(padding, str) if dtype == "string" else _checks.is_int(padding)
+    if dtype == "string":
+        fits = isinstance(padding, str)
+    else:
+        fits = _checks.is_int(padding) and -(2**63) <= padding < 2**63
     if padding is not None and not fits:
         raise _checks.argument(
             owner, "padding", f"must be None or a value of dtype {dtype!r}", padding
         )
+
+
+def single(value: float) -> float | None:
+    """`value` as float32 holds it; None where it overflows."""
+    try:
+        return struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:
+        return None

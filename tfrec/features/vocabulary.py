@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrec import _checks
+from tfrec.features.columns import DTYPES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +49,13 @@ class Vocabulary:
     checksum: str
     file: str = field(default="", compare=False)
 
+    def __post_init__(self) -> None:
+        _checks.string(self, table=self.table, checksum=self.checksum)
+        _checks.one_of(self, DTYPES, dtype=self.dtype)
+        _checks.positive_int(self, size=self.size)
+        if not isinstance(self.file, str):
+            raise _checks.argument(self, "file", "must be a string", self.file)
+
     @property
     def rows(self) -> int:
         """Rows that the table needs: padding, unknown, values."""
@@ -61,7 +69,8 @@ class Vocabulary:
     def counts(self) -> np.ndarray:
         """Occurrences by id, `(rows,)` int64: 0 for padding, id 1 what was left out.
 
-        Raises: `FileNotFoundError` when no counts were kept.
+        Raises: `FileNotFoundError` when no counts were kept; `ValueError` when
+        they are not of this vocabulary.
         """
         import numpy as np
 
@@ -73,6 +82,11 @@ class Vocabulary:
                 "`FeatureSpec.adapt`."
             )
         counts = np.loadtxt(path, dtype=np.int64, ndmin=1)
+        if len(counts) != self.size + 1:
+            raise ValueError(
+                f'Vocabulary: table "{self.table}" must have {self.size + 1} counts. '
+                f"Received: {len(counts)} in {str(path)!r}. Adapt the spec again."
+            )
         return np.concatenate([[0], counts[-1:], counts[:-1]])
 
     def verify(self) -> None:
@@ -100,11 +114,12 @@ def counts_file(file: str | os.PathLike[str]) -> Path:
 
 def check_value(table: str, value: Any) -> None:
     """Raises `ValueError` when a value cannot stand on a line of its own."""
-    if isinstance(value, str) and ("\n" in value or "\r" in value):
+    if isinstance(value, str) and (not value or "\n" in value or "\r" in value):
+        what = "a value with a line break" if value else "an empty value"
         raise ValueError(
-            f'Vocabulary: table "{table}" has a value with a line break, which a '
-            f"vocabulary file cannot hold. Received: {_checks.show(value)}. Strip it "
-            "from the data, or use `hash_buckets`."
+            f'Vocabulary: table "{table}" has {what}, which a vocabulary file cannot '
+            f"hold. Received: {_checks.show(value)}. Strip it from the data, or use "
+            "`hash_buckets`."
         )
 
 
@@ -128,7 +143,7 @@ def write(
         max_size: int >= 1 or None. At most that many values.
 
     Returns: the `Vocabulary`.
-    Raises: `ValueError` when no value is left or one has a line break.
+    Raises: `ValueError` when no value is left, one is empty or has a line break.
     """
     ordered = sorted(
         (item for item in counts.items() if item[1] >= min_count),

@@ -65,7 +65,7 @@ def deepfm(
         if scalars:
             first.append(flat(scalars, {}, f"{side}_linear"))
         if looked_up.numbers:
-            numbers.append(flat([], looked_up.numbers, f"{side}_numbers"))
+            numbers.append(flat([], looked_up.numbers, f"{side}_linear_numbers"))
 
     vectors = joined(fields, "fields")  # (B, F, D)
     terms = [

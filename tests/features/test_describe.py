@@ -1,0 +1,24 @@
+from tfrec.features import Categorical, FeatureSpec, Numeric, Sequence
+from tfrec.features.describe import describe
+
+SPEC = FeatureSpec(
+    [
+        Categorical("item", side="item", hash_buckets=98, embedding_dim=4),
+        Sequence("history", of="item"),
+        Numeric("price", side="item", shape=(3,)),
+        Categorical("shop", side="item", serve=False),
+    ]
+)
+
+
+def test_bytes_of_a_table_count_once():
+    lines = describe(SPEC.without("shop"), slots=2).splitlines()
+    first = ["item", "categorical", "item", "yes", "item", "100", "4", "4,800"]
+    assert lines[1].split() == first
+    assert lines[2].split()[-1] == "(shared)"
+    assert lines[3].split() == ["price", "numeric", "item", "yes", "3"]
+    assert lines[-1].split() == ["total", "4,800"]
+
+
+def test_before_adapt_rows_are_not_known():
+    assert describe(SPEC).splitlines()[4].split()[-1] == "?"

@@ -1,0 +1,5 @@
+"""`python -m tfrec` is `tfrec`."""
+
+from tfrec.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""`tfrec demo`: the whole way, from real logs to recommendations over gRPC."""

@@ -1,0 +1,66 @@
+"""A spec as a table that people read: columns, tables, bytes."""
+
+from __future__ import annotations
+
+from tfrec.features.columns import Numeric
+from tfrec.features.spec import FeatureSpec
+
+FLOAT_BYTES = 4
+
+
+def describe(spec: FeatureSpec, *, slots: int = 1) -> str:
+    """Columns and tables of a spec as text, before anything is allocated.
+
+    Bytes are those of the table and of `slots` optimizer slots of its size
+    (Adagrad 1, Adam 2), float32.
+
+    Args:
+        spec: FeatureSpec, adapted or not.
+        slots: int >= 0.
+
+    >>> from tfrec.features import Categorical
+    >>> spec = FeatureSpec([Categorical("city", side="user", hash_buckets=8)])
+    >>> print(describe(spec))
+    column  kind         side  serve  table  rows  width  bytes with 1 slot
+    city    categorical  user  yes    city     10     16              1,280
+    total                                                             1,280
+    """
+    try:
+        tables = spec.tables
+    except ValueError:
+        tables = {}
+    unit = "slot" if slots == 1 else "slots"
+    head = ["column", "kind", "side", "serve", "table", "rows", "width"]
+    lines = [[*head, f"bytes with {slots} {unit}"]]
+    total, counted = 0, set()
+    for column in spec:
+        name = spec.table_of(column)
+        table = tables.get(name) if name else None
+        rows = width = size = ""
+        if table is not None and name is not None:
+            rows, width = f"{table.rows:,}", str(table.embedding_dim)
+            if name not in counted:
+                counted.add(name)
+                used = table.rows * table.embedding_dim * FLOAT_BYTES * (1 + slots)
+                total += used
+                size = f"{used:,}"
+            else:
+                size = "(shared)"
+        elif isinstance(column, Numeric):
+            width = str(column.shape[0] if column.shape else 1)
+        else:
+            rows = "?"
+        served = "yes" if column.serve else "no"
+        lines.append(
+            [column.name, column.kind, column.side, served, name or "", rows, width, size]
+        )
+    lines.append(["total", "", "", "", "", "", "", f"{total:,}"])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    right = {5, 6, 7}
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
