@@ -6,7 +6,7 @@ place decides what a column may hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,16 +45,21 @@ def read_columns(
         pick = rows.column
     elif hasattr(rows, "iloc") and hasattr(rows, "columns"):
         present = [str(name) for name in rows.columns]
-        pick = rows.__getitem__
+
+        def pick(name: str) -> Any:
+            return rows.iloc[:, present.index(name)]
     elif isinstance(rows, Mapping):
-        present = list(rows)
-        pick = rows.__getitem__
-        for name in names:
-            if name in rows and np.ndim(_shape_of(rows[name])) == 0:
+        keys = list(rows)
+        present = [str(key) for key in keys]
+
+        def pick(name: str) -> Any:
+            values = rows[keys[present.index(name)]]
+            if not _is_column(values):
                 way_out = f'For one row pass lists: {{"{name}": [value], ...}}.'
-                found = _checks.show(rows[name])
+                found = _checks.show(values)
                 rule = "must be a list or array with one entry a row"
                 raise _checks.column(owner, name, rule, found, way_out)
+            return values
     elif isinstance(rows, (list, tuple)) and all(isinstance(r, Mapping) for r in rows):
         present = list(dict.fromkeys(key for row in rows for key in row))
         if not rows:
@@ -94,11 +99,12 @@ def read_columns(
     return arrays
 
 
-def _shape_of(value: Any) -> Any:
-    """Something whose ndim tells a scalar from a column."""
-    if isinstance(value, (str, bytes)) or value is None:
-        return 0
-    return [0] if hasattr(value, "__len__") or hasattr(value, "shape") else 0
+def _is_column(value: Any) -> bool:
+    """True for what has one entry a row, in an order."""
+    if isinstance(value, (str, bytes, Mapping, Set)):
+        return False
+    shape = getattr(value, "shape", None)
+    return hasattr(value, "__len__") if shape is None else len(shape) > 0
 
 
 def _to_arrow(owner: str, name: str, values: Any) -> pa.Array:
@@ -108,13 +114,13 @@ def _to_arrow(owner: str, name: str, values: Any) -> pa.Array:
         return values
     if hasattr(values, "to_list") and hasattr(values, "nested_row_splits"):
         values = values.to_list()  # tf.RaggedTensor
-    elif type(values).__module__.startswith("tensorflow"):
-        values = values.numpy()
+    elif hasattr(values, "numpy"):
+        values = values.numpy()  # tf.Tensor
     try:
         if isinstance(values, np.ndarray) and values.ndim > 1:
             if values.ndim > 2:
                 raise pa.ArrowInvalid(f"an array of {values.ndim} dimensions")
-            flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+            flat = pa.array(values.reshape(-1), from_pandas=True)
             width = values.shape[1]
             offsets = pa.array(np.arange(len(values) + 1, dtype=np.int64) * width)
             return pa.LargeListArray.from_arrays(offsets, flat)
@@ -124,7 +130,7 @@ def _to_arrow(owner: str, name: str, values: Any) -> pa.Array:
             array = pa.Array.from_pandas(values)
         else:
             array = pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
         found = _mixed(values) or str(error)
         rule = "must hold values of one type"
         way_out = "Convert the column before handing it over."
@@ -137,15 +143,22 @@ def _to_arrow(owner: str, name: str, values: Any) -> pa.Array:
 def _mixed(values: Any) -> str:
     """The first two values of different types, worded; "" when there are none."""
     first = None
-    for number, value in enumerate(values):
-        if value is None or value != value:
+    for number, value in enumerate(values if hasattr(values, "__len__") else ()):
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            continue
+        if isinstance(value, float) and value != value:
             continue
         if first is None:
             first = (number, value)
-        elif type(value) is not type(first[1]):
+        elif _kind(value) is not _kind(first[1]):
             one = f"{_checks.show(first[1])} in row {first[0]}"
             return f"{one} and {_checks.show(value)} in row {number}"
     return ""
+
+
+def _kind(value: Any) -> type:
+    """The type, one for all numbers."""
+    return float if _checks.is_number(value) else type(value)
 
 
 def typed(
@@ -162,6 +175,8 @@ def typed(
     """
     if isinstance(array, pa.DictionaryArray):
         array = array.dictionary_decode()
+    if isinstance(column, Numeric) and column.shape:
+        return _vectors(owner, column, array, column.shape[0])
     if isinstance(column, (Numeric, Bucketized)):
         return _numbers(owner, column, array)
     source = spec.source(column)
@@ -183,15 +198,8 @@ def _scalars(owner: str, name: str, array: pa.Array, dtype: str) -> pa.Array:
     if pa.types.is_null(kind):
         return array.cast(pa.string() if dtype == "string" else pa.int64())
     if dtype == "string":
-        if _is_text(kind):
-            return array.cast(pa.string()) if kind != pa.string() else array
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            try:
-                return array.cast(pa.string())
-            except pa.ArrowInvalid as error:
-                rule = "must hold UTF-8 text"
-                way_out = "Decode the bytes, or encode them as hexadecimal text."
-                raise _checks.column(owner, name, rule, str(error), way_out) from error
+        if _is_text(kind) or _is_bytes(kind):
+            return _text(owner, name, array)
         way_out = 'Give the column dtype="int64"' if pa.types.is_integer(kind) else ""
         way_out = f"{way_out}, or convert it to strings." if way_out else ""
         way_out = way_out or "Convert the column to strings."
@@ -203,30 +211,60 @@ def _scalars(owner: str, name: str, array: pa.Array, dtype: str) -> pa.Array:
                 rule = "must hold int64 values"
                 raise _checks.column(owner, name, rule, str(error)) from error
         if pa.types.is_floating(kind):
-            array = pc.if_else(pc.is_nan(array), pa.scalar(None, kind), array)
-            whole = pc.all(pc.equal(pc.floor(array), array)).as_py()
-            if whole is None or whole:  # pandas turns ints with gaps into floats
-                try:
-                    return array.cast(pa.int64())
-                except pa.ArrowInvalid as error:
-                    rule = "must hold int64 values"
-                    raise _checks.column(owner, name, rule, str(error)) from error
+            return _whole(owner, name, array)
         way_out = 'Give the column dtype="string", or convert it to integers.'
+    if _is_list(kind):
+        way_out = "Describe it as MultiCategorical or Sequence, or pass one value a row."
     rule = f"must hold {'strings' if dtype == 'string' else 'integers'}"
     raise _checks.column(owner, name, rule, _found(array), way_out)
+
+
+def _text(owner: str, name: str, array: pa.Array) -> pa.StringArray:
+    """Text or bytes as UTF-8 strings."""
+    try:
+        array = array.cast(pa.string())
+        array.validate(full=True)  # Parquet and Arrow tables come unchecked
+    except pa.ArrowInvalid as error:
+        rule = "must hold UTF-8 text"
+        way_out = "Decode the bytes, or encode them as hexadecimal text."
+        raise _checks.column(owner, name, rule, str(error), way_out) from error
+    return array
+
+
+def _whole(owner: str, name: str, array: pa.Array) -> pa.Array:
+    """Floats as int64: pandas turns integers with gaps into floats."""
+    digits = {16: 2**11, 32: 2**24, 64: 2**53}[array.type.bit_width]
+    wide = array.cast(pa.float64())
+    wide = pc.if_else(pc.is_nan(wide), pa.scalar(None, pa.float64()), wide)
+    values = pc.fill_null(wide, 0.0).to_numpy(zero_copy_only=False)
+    # From there on a float may stand for an integer that it is not.
+    lost = np.abs(values) >= digits
+    broken = lost | (np.floor(values) != values)
+    if broken.any():
+        row = int(np.argmax(broken))
+        found = f"{values[row]} in row {row} ({array.type})"
+        if lost[row]:
+            rule = f"must hold integers below {digits} where they are {array.type}"
+            way_out = "Keep it as integers (pandas: nullable Int64) or strings."
+        else:
+            rule = "must hold integers"
+            way_out = 'Give the column dtype="string", or convert it to integers.'
+        raise _checks.column(owner, name, rule, found, way_out)
+    return wide.cast(pa.int64())
 
 
 def _lists(
     owner: str, column: Any, array: pa.Array, dtype: str, padding: Any
 ) -> pa.LargeListArray:
-    name = column.name
+    name, split = column.name, False
     if pa.types.is_null(array.type):
         array = array.cast(pa.list_(pa.string() if dtype == "string" else pa.int64()))
-    if _is_text(array.type):
+    if _is_text(array.type) or _is_bytes(array.type):
         if column.separator is None:
             way_out = "Pass lists, or give the column a `separator`."
             raise _checks.column(owner, name, "must hold lists", _found(array), way_out)
-        array = pc.split_pattern(pc.fill_null(array, ""), column.separator)
+        array = pc.split_pattern(_text(owner, name, array), column.separator)
+        split = True
     kind = array.type
     if not _is_list(kind):
         way_out = "Wrap each row's values in a list."
@@ -243,8 +281,8 @@ def _lists(
         values = values.combine_chunks()
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
-    if dtype == "int64" and _is_text(values.type) and column.separator is not None:
-        values = _parse_ints(owner, name, values, str(padding))
+    if split:
+        values = _pieces(owner, name, values, dtype)
     values = _missing(_scalars(owner, name, values, dtype), padding)
     row_of = np.repeat(np.arange(len(lengths)), lengths)
     keep = values.is_valid().to_numpy(zero_copy_only=False)
@@ -259,21 +297,24 @@ def _lists(
     return pa.LargeListArray.from_arrays(offsets, values)
 
 
-def _parse_ints(owner: str, name: str, values: pa.Array, padding: str) -> pa.Array:
-    values = pc.utf8_trim_whitespace(values)
-    values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+def _pieces(owner: str, name: str, values: pa.Array, dtype: str) -> pa.Array:
+    """What stood between separators; null where nothing did."""
+    if dtype == "int64":
+        values = pc.utf8_trim_whitespace(values)
+    values = pc.if_else(pc.equal(values, ""), pa.scalar(None, values.type), values)
+    if dtype == "string":
+        return values
     try:
         return values.cast(pa.int64())
     except pa.ArrowInvalid as error:
         rule = "must hold integers between its separators"
-        raise _checks.column(owner, name, rule, str(error)) from error
+        way_out = 'Correct the rows, or use dtype="string".'
+        raise _checks.column(owner, name, rule, str(error), way_out) from error
 
 
-def _numbers(owner: str, column: Any, array: pa.Array) -> pa.Array:
+def _numbers(owner: str, column: Any, array: pa.Array, width: int = 1) -> pa.Array:
+    """The numbers as float32; `width` of them stand in one row."""
     name, kind = column.name, array.type
-    width = column.shape[0] if isinstance(column, Numeric) and column.shape else None
-    if width is not None:
-        return _vectors(owner, column, array, width)
     if pa.types.is_null(kind):
         array = array.cast(pa.float64())
     elif pa.types.is_boolean(kind):
@@ -289,7 +330,7 @@ def _numbers(owner: str, column: Any, array: pa.Array) -> pa.Array:
     if isinstance(column, Numeric) and missing.any():
         if column.fill is None:
             rule = "must not be missing"
-            found = f"NaN or null in row {int(np.argmax(missing))}"
+            found = f"NaN or null in row {int(np.argmax(missing)) // width}"
             found += f", {int(missing.sum())} in all"
             way_out = "Clean the rows, or give the column a `fill` value."
             raise _checks.column(owner, name, rule, found, way_out)
@@ -300,34 +341,34 @@ def _numbers(owner: str, column: Any, array: pa.Array) -> pa.Array:
     if infinite.any():
         row = int(np.argmax(infinite))
         rule = "must hold finite float32 numbers"
-        found = f"{values[row]} in row {row}"
+        found = f"{values[row]} in row {row // width}"
         raise _checks.column(owner, name, rule, found, "Clip or clean the column.")
     return pa.array(narrow)
 
 
 def _vectors(owner: str, column: Numeric, array: pa.Array, width: int) -> pa.Array:
-    name, kind = column.name, array.type
-    rule = f"must hold lists of {width} numbers"
-    if not _is_list(kind) and not (pa.types.is_null(kind) and len(array) == 0):
+    name = column.name
+    if pa.types.is_null(array.type):
+        array = array.cast(pa.list_(pa.float64()))
+    if not _is_list(array.type):
+        rule = f"must hold lists of {width} numbers"
         raise _checks.column(owner, name, rule, _found(array))
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(
         zero_copy_only=False
     )
-    if column.fill is not None and len(array):
-        absent = lengths == 0
-        if absent.any():  # a missing vector is filled as a whole
-            filled = [
-                [column.fill] * width if gone else value
-                for gone, value in zip(absent, array.to_pylist(), strict=True)
-            ]
-            array = pa.array(filled, pa.list_(pa.float64()))
-            lengths = np.where(absent, width, lengths)
-    if (lengths != width).any():
-        row = int(np.argmax(lengths != width))
+    absent = lengths == 0
+    wrong = (lengths != width) & ~(absent if column.fill is not None else False)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        rule = f"must hold lists of {width} numbers"
         found = f"{int(lengths[row])} numbers in row {row}"
-        raise _checks.column(owner, name, rule, found)
-    scalar = Numeric(name, side=column.side, fill=column.fill)
-    flat = _numbers(owner, scalar, pc.list_flatten(array))
+        way_out = "Give the column a `fill` value, or drop the row." * absent[row]
+        raise _checks.column(owner, name, rule, found, way_out)
+    flat = _numbers(owner, column, pc.list_flatten(array), width)
+    if absent.any():  # a missing vector is filled as a whole
+        values = np.full((len(absent), width), column.fill, np.float32)
+        values[~absent] = flat.to_numpy().reshape(-1, width)
+        flat = pa.array(values.reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, width)
 
 
@@ -338,6 +379,10 @@ def _is_text(kind: pa.DataType) -> bool:
         or pa.types.is_large_string(kind)
         or (view is not None and view(kind))
     )
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -394,13 +439,12 @@ def wire_array(
     if isinstance(column, (Numeric, Bucketized)):
         return array.to_numpy(zero_copy_only=False)
     padding = spec.padding_of(column)
-    if isinstance(padding, str):
-        padding = padding.encode()
+    filler: Any = padding.encode() if isinstance(padding, str) else padding
     if not column.is_list:
-        return _plain(array, padding)
+        return _plain(array, filler)
     lengths = np.diff(array.offsets.to_numpy())
-    values = _plain(array.flatten(), padding)
-    return pad(values, lengths, padding, max(int(lengths.max(initial=0)), 1))
+    values = _plain(array.flatten(), filler)
+    return pad(values, lengths, filler, max(int(lengths.max(initial=0)), 1))
 
 
 def _plain(array: pa.Array, padding: Any) -> np.ndarray:

@@ -18,6 +18,7 @@ from tfrec.features.columns import (
     Column,
     Numeric,
     Sequence,
+    check_padding,
 )
 from tfrec.features.vocabulary import RESERVED_IDS, Vocabulary
 
@@ -74,7 +75,7 @@ class FeatureSpec:
     def __post_init__(self) -> None:
         for name in ("columns", "labels", "vocabularies"):
             value = getattr(self, name)
-            if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+            if not isinstance(value, (list, tuple)):
                 raise _checks.argument(
                     self, name, "must be a list or tuple", value, kind=TypeError
                 )
@@ -99,13 +100,17 @@ class FeatureSpec:
                 _checks.string(self, **{argument: value})
         for label in self.labels:
             _checks.string(self, labels=label)
+        targets = (*self.labels, *([self.weight] if self.weight else ()))
+        if len(set(targets)) < len(targets):
+            rule = "must not repeat each other or `weight`"
+            raise _checks.argument(self, "labels", rule, targets, "Drop one.")
         seen = set()
         for name in self.names:
             if name in seen:
                 rule, found = "must stand once in the spec", "it twice"
                 raise _checks.column(self, name, rule, found, "Rename or drop one.")
             seen.add(name)
-        for name in (*self.labels, *([self.weight] if self.weight else ())):
+        for name in targets:
             if name in seen:
                 rule = "must not be a feature and a label or weight at once"
                 raise _checks.column(self, name, rule, "it as both", "Drop one.")
@@ -121,6 +126,7 @@ class FeatureSpec:
                 found = f'of="{column.of}", the spec has {_checks.quoted(names)}'
                 way_out = "Add the column, or correct `of`."
                 raise _checks.column(self, column.name, rule, found, way_out)
+            check_padding(f'Sequence "{column.name}"', column.padding, target.dtype)
 
     def _check_tables(self) -> None:
         owners: dict[str, Column] = {}
@@ -148,6 +154,7 @@ class FeatureSpec:
             for column in self.columns
             if isinstance(column, Categorical) and column.hash_buckets is None
         }
+        seen = set()
         for vocabulary in self.vocabularies:
             if not isinstance(vocabulary, Vocabulary):
                 raise _checks.argument(
@@ -157,6 +164,12 @@ class FeatureSpec:
                     vocabulary,
                     kind=TypeError,
                 )
+            if vocabulary.table in seen:
+                raise ValueError(
+                    f'FeatureSpec: table "{vocabulary.table}" must have one '
+                    "vocabulary. Received: two. Drop one."
+                )
+            seen.add(vocabulary.table)
             dtype = tables.get(vocabulary.table)
             if dtype is None:
                 raise ValueError(
@@ -266,7 +279,7 @@ class FeatureSpec:
             return owner.hash_buckets + RESERVED_IDS
         return self.vocabulary(table).rows
 
-    def _not_adapted(self, name: str, what: str) -> ValueError:
+    def _not_adapted(self, name: str, what: str) -> Exception:
         return _checks.column(
             self,
             name,
@@ -313,6 +326,10 @@ class FeatureSpec:
                 Parquet or CSV file, folder or glob, or a list of such paths.
             directory: where the vocabulary files are written.
 
+        Every value that `Categorical` and `MultiCategorical` columns hold is
+        counted; those of a `Sequence` are not. What an earlier `adapt` learned is
+        learned anew, but boundaries that are there stay.
+
         Returns: a new spec that holds what was learned.
         Raises: `ValueError` that names the column; nothing is written then.
         """
@@ -342,7 +359,7 @@ class FeatureSpec:
                 **dataclasses.asdict(vocabulary),
                 "file": (
                     Path(os.path.relpath(vocabulary.file, folder)).as_posix()
-                    if folder is not None
+                    if folder is not None and vocabulary.file
                     else vocabulary.file
                 ),
             }
@@ -356,7 +373,7 @@ class FeatureSpec:
     ) -> FeatureSpec:
         """Reads what `to_json` wrote; vocabulary paths are relative to `folder`.
 
-        Raises: `ValueError` on unknown keys, kinds or formats.
+        Raises: `ValueError` on unknown or missing keys, kinds or formats.
         """
         if isinstance(document, str):
             try:
@@ -371,21 +388,17 @@ class FeatureSpec:
             raise _checks.argument(
                 cls, "format", f"must be {FORMAT}", document.get("format")
             )
-        columns = [_column(entry) for entry in document.get("columns", ())]
-        vocabularies = []
-        names = {field.name for field in dataclasses.fields(Vocabulary)}
-        for entry in document.get("vocabularies", ()):
-            _check_keys("FeatureSpec vocabulary", entry, names)
-            file = os.path.normpath(os.path.join(folder, entry.get("file", "")))
-            vocabularies.append(Vocabulary(**{**entry, "file": file}))
-        return cls(
-            columns=tuple(columns),
-            labels=tuple(document.get("labels", ())),
-            weight=document.get("weight"),
-            group=document.get("group"),
-            timestamp=document.get("timestamp"),
-            vocabularies=tuple(vocabularies),
-        )
+        parts: dict[str, Any] = {
+            key: value for key, value in document.items() if key != "format"
+        }
+        for key in ("columns", "labels", "vocabularies"):
+            if not isinstance(parts.setdefault(key, []), (list, tuple)):
+                raise _checks.argument(cls, key, "must be a list", parts[key])
+        parts["columns"] = [_column(entry) for entry in parts["columns"]]
+        parts["vocabularies"] = [
+            _vocabulary(entry, folder) for entry in parts["vocabularies"]
+        ]
+        return cls(**parts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the spec as JSON; vocabulary paths relative to the file."""
@@ -411,19 +424,42 @@ class FeatureSpec:
 
 
 def _column(entry: Any) -> Column:
-    if not isinstance(entry, Mapping) or entry.get("kind") not in KINDS:
+    if not isinstance(entry, Mapping) or entry.get("kind") not in list(KINDS):
         kind = entry.get("kind") if isinstance(entry, Mapping) else entry
         rule = "must be one of " + ", ".join(repr(kind) for kind in KINDS)
         raise _checks.argument("FeatureSpec", "kind", rule, kind)
     kind = KINDS[entry["kind"]]
-    names = {field.name for field in dataclasses.fields(kind)} | {"kind"}
     owner = f'{kind.__name__} "{entry.get("name", "")}"'
-    _check_keys(owner, entry, names)
     arguments = {key: value for key, value in entry.items() if key != "kind"}
+    _check_fields(owner, kind, arguments)
     for key, value in arguments.items():
         if isinstance(value, list):
             arguments[key] = tuple(value)
     return kind(**arguments)
+
+
+def _vocabulary(entry: Any, folder: str | os.PathLike[str]) -> Vocabulary:
+    owner = "FeatureSpec vocabulary"
+    if not isinstance(entry, Mapping):
+        raise _checks.argument("FeatureSpec", "vocabularies", "must hold objects", entry)
+    _check_fields(owner, Vocabulary, entry)
+    file = entry.get("file", "")
+    _ = Vocabulary(**entry)
+    if file:
+        file = os.path.normpath(os.path.join(folder, file))
+    return Vocabulary(**{**entry, "file": file})
+
+
+def _check_fields(owner: str, kind: Any, document: Mapping[str, Any]) -> None:
+    """The document has the fields of a dataclass: no other, none missing."""
+    fields = dataclasses.fields(kind)
+    _check_keys(owner, document, {field.name for field in fields})
+    for field in fields:
+        if field.default is dataclasses.MISSING and field.name not in document:
+            raise ValueError(
+                f'{owner}: key "{field.name}" is missing. Received keys: '
+                f"{_checks.quoted(document)}. Add it."
+            )
 
 
 def _check_keys(owner: str, document: Mapping[str, Any], known: set[str]) -> None:
