@@ -211,7 +211,7 @@ PREDICT_ERRORS = [
     ),
     (
         lambda r: r("sums", signature="__saved_model_init_op"),
-        "INVALID_ARGUMENT",
+        "OUT_OF_RANGE",
         "",
     ),
 ]

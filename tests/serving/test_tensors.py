@@ -177,7 +177,7 @@ def test_a_dtype_that_no_array_has_is_refused(number):
 
 @pytest.mark.parametrize("array", [np.array([object()]), np.array([1], "M8[s]")])
 def test_what_no_tensor_holds_is_an_error(array):
-    with pytest.raises(TypeError, match="[Tt]ensor"):
+    with pytest.raises(TypeError, match=r"[Tt]ensor"):
         tensors.encode(array)
 
 

@@ -1,0 +1,62 @@
+"""The command line: quick help, exit statuses, errors in words."""
+
+import argparse
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tfrec.serving import command
+
+
+@pytest.fixture
+def parser():
+    made = argparse.ArgumentParser()
+    command.add_arguments(made)
+    return made
+
+
+def test_the_flags_bear_tensorflow_servings_names(parser):
+    args = parser.parse_args(
+        "folder --port 1 --model_config_file f --model_base_path b --model_name n "
+        "--grpc_channel_arguments a=1".split()
+    )
+    assert (args.path, args.port, args.host) == ("folder", 1, "127.0.0.1")
+    assert (args.model_config_file, args.model_base_path) == ("f", "b")
+    assert (args.model_name, args.grpc_channel_arguments) == ("n", "a=1")
+    assert parser.parse_args([]).port == 8500
+
+
+def test_a_missing_folder_ends_with_its_error(parser, tmp_path, capsys):
+    assert command.run(parser.parse_args([str(tmp_path / "absent")])) == 1
+    assert "tfrec serve: `path` must be a folder" in capsys.readouterr().err
+
+
+def test_a_folder_without_servables_ends_with_its_error(parser, tmp_path, capsys):
+    assert command.run(parser.parse_args([str(tmp_path)])) == 1
+    assert "must hold servables" in capsys.readouterr().err
+
+
+def test_a_broken_version_ends_with_its_error(parser, tmp_path, capsys):
+    (tmp_path / "ranker" / "1").mkdir(parents=True)
+    assert command.run(parser.parse_args([str(tmp_path), "--port", "0"])) == 1
+    assert 'version 1 of servable "ranker" does not load' in capsys.readouterr().err
+
+
+def test_a_taken_port_ends_with_its_error(parser, movies, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert command.run(parser.parse_args([str(movies), f"--port={port}"])) == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_help_does_not_import_tensorflow():
+    code = (
+        "import sys; from tfrec.serving import command; import argparse; "
+        "p = argparse.ArgumentParser(); command.add_arguments(p); p.format_help(); "
+        "sys.exit('tensorflow' in sys.modules or 'grpc' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,83 @@
+"""`feature_spec.json`: what a servable takes and gives, as an export wrote it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrec import _checks
+from tfrec.features import FeatureSpec, wire
+from tfrec.serving.sources import from_folder
+
+FILE = "assets.extra/feature_spec.json"
+FORMAT = 1
+OWNER = "Client"
+
+
+class Document:
+    """One servable's `feature_spec.json`.
+
+    Args:
+        content: the JSON as a dict.
+
+    Raises: `ValueError` when it is not what an export writes.
+    """
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        for key in ("format", "servable", "inputs", "outputs", "spec"):
+            if key not in content:
+                rule, found = f'must have the key "{key}"', dict(content)
+                raise _checks.argument(OWNER, "specs", rule, found)
+        if content["format"] != FORMAT:
+            rule = f"must have format {FORMAT}"
+            way_out = "Export the model again with this version of tfrec."
+            found = content["format"]
+            raise _checks.argument(OWNER, "specs", rule, found, way_out)
+        self.servable: str = content["servable"]
+        self.inputs: dict[str, dict[str, Any]] = dict(content["inputs"])
+        self.outputs: dict[str, dict[str, Any]] = dict(content["outputs"])
+        self._spec = FeatureSpec.from_json(content["spec"])
+
+    def side(self, *sides: str) -> list[str]:
+        """Names of the inputs on these sides."""
+        return [name for name, told in self.inputs.items() if told["side"] in sides]
+
+    def arrays(self, rows: Any, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Rows as the arrays that the servable takes; checks every value."""
+        return wire(self._spec, rows, list(names), owner=OWNER)
+
+
+def read(specs: Any) -> dict[str, Document]:
+    """Documents by servable name.
+
+    Args:
+        specs: a folder of servables, one servable's folder, or a mapping from
+            names to documents (dicts). Of a folder the newest versions are read.
+
+    Raises: `ServingError` when the folder holds no servable; `ValueError` on a
+    servable without a document; `TypeError` on anything else.
+    """
+    if isinstance(specs, Mapping):
+        return {name: Document(content) for name, content in specs.items()}
+    if not isinstance(specs, (str, os.PathLike)):
+        rule = "must be a folder that export wrote, or a mapping of documents"
+        raise _checks.argument(OWNER, "specs", rule, specs, kind=TypeError)
+    documents = {}
+    for source in from_folder(specs, owner=OWNER, argument="specs"):
+        (folder,) = source.versions().values()
+        documents[source.name] = Document(_load(folder / FILE))
+    return documents
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        rule = "must be a folder that export wrote"
+        way_out = f"Its {FILE} cannot be read: {error}"
+        raise _checks.argument(OWNER, "specs", rule, str(path), way_out) from error

@@ -1,0 +1,44 @@
+"""Predict's request and response, put together from encoded tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from tensorflow_serving.apis import model_pb2
+
+from tfrec.serving import packing, tensors
+
+
+def model_spec(
+    name: str, version: int | None = None, signature_name: str = ""
+) -> bytes:
+    """A ModelSpec; `version` None leaves the choice to the server."""
+    spec = model_pb2.ModelSpec(name=name, signature_name=signature_name)
+    if version is not None:
+        spec.version.value = version
+    return spec.SerializeToString()
+
+
+def predict_request(
+    spec: bytes, inputs: Mapping[str, np.ndarray], outputs: Iterable[str] = ()
+) -> bytes:
+    """The bytes of a PredictRequest; `outputs` is its filter."""
+    parts = [packing.field(1, spec)]
+    parts += [_entry(2, name, inputs[name], content=True) for name in sorted(inputs)]
+    parts += [packing.field(3, name.encode()) for name in outputs]
+    return b"".join(parts)
+
+
+def predict_response(spec: bytes, outputs: Mapping[str, np.ndarray]) -> bytes:
+    """The bytes of a PredictResponse, names in order: same answer, same bytes."""
+    parts = [_entry(1, name, outputs[name], content=False) for name in sorted(outputs)]
+    return b"".join([*parts, packing.field(2, spec)])
+
+
+def _entry(number: int, name: str, array: np.ndarray, *, content: bool) -> bytes:
+    """One entry of a map from names to tensors."""
+    tensor = tensors.encode(array, content=content)
+    return packing.field(
+        number, packing.field(1, name.encode()) + packing.field(2, tensor)
+    )
