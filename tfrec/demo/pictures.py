@@ -7,11 +7,13 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 
 matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
-GENRES = ("Horror", "Animation", "Comedy", "Thriller", "Documentary", "Romance")
+GENRES = ("Documentary", "Animation", "Horror", "Sci-Fi", "Romance", "Crime", "Comedy")
+OFTEN = 20
 
 
 def training_curves(
@@ -53,23 +55,39 @@ def recall_bars(results: Mapping[str, Mapping[str, float]], file: Path) -> Path:
     return file
 
 
-def item_map(vectors: np.ndarray, genres: Sequence[str], file: Path) -> Path:
-    """Item vectors on their first two principal components, by genre."""
-    centred = vectors - vectors.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    flat = centred @ axes[:2].T
-    figure = Figure(figsize=(7.2, 6), layout="constrained")
+def item_map(
+    vectors: np.ndarray, films: pd.DataFrame, ratings: pd.Series, file: Path
+) -> Path:
+    """Vectors of the films that were rated often, by genre.
+
+    The plane is the one that spreads the genres' mean vectors most (principal
+    components of the means); of each genre the film farthest out is named.
+    """
+    counts = films["movie_id"].map(ratings).fillna(0).to_numpy()
+    often = counts >= OFTEN
+    genre = np.full(len(films), "", object)
+    for name in reversed(GENRES):
+        genre[films["genres"].fillna("").str.contains(name, regex=False)] = name
+    groups = {name: often & (genre == name) for name in GENRES}
+    means = np.stack([vectors[rows].mean(axis=0) for rows in groups.values()])
+    centre = vectors[often].mean(axis=0)
+    _, _, axes = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+    flat = (vectors - centre) @ axes[:2].T
+    figure = Figure(figsize=(8.4, 6.4), layout="constrained")
     panel = figure.subplots()
-    panel.scatter(*flat.T, s=4, color="#dddddd", label="other")
-    for genre in GENRES:
-        inside = np.array([genre in str(entry).split("|") for entry in genres])
-        if inside.any():
-            panel.scatter(*flat[inside].T, s=7, alpha=0.7, label=genre)
+    rest = often & (genre == "")
+    panel.scatter(*flat[rest].T, s=6, color="#cccccc", label="other")
+    for name, rows in groups.items():
+        panel.scatter(*flat[rows].T, s=14, alpha=0.8, label=name)
+    for rows in groups.values():
+        far = np.argmax(np.where(rows, np.linalg.norm(flat, axis=1), -1))
+        panel.annotate(films["title"].iloc[far], flat[far], fontsize=8)
     panel.set(
-        title="Item vectors of the served tower, first two principal components",
-        xlabel="component 1",
-        ylabel="component 2",
+        title=f"Item vectors of the served tower, films with {OFTEN} ratings or more",
+        xlabel="direction 1 between the genres' means",
+        ylabel="direction 2",
     )
-    panel.legend(markerscale=2, fontsize=8)
+    panel.margins(x=0.12)
+    panel.legend(markerscale=1.5, fontsize=8)
     figure.savefig(file, dpi=110)
     return file

@@ -30,6 +30,9 @@ def run(output: str | os.PathLike[str], *, seed: int = 1, quick: bool = False) -
         seed: int.
         quick: few epochs.
     """
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
     started = time.monotonic()
     folder = Path(output).resolve()
     _clear(folder)
@@ -37,9 +40,10 @@ def run(output: str | os.PathLike[str], *, seed: int = 1, quick: bool = False) -
 
     _title("1. Real logs: MovieTweetings 100K")
     events, films = movietweetings.events(), movietweetings.movies()
-    print(events[["user_id", "title", "rating", "history"]].tail(4).to_string())
-    print(f"{len(events):,} ratings, {len(films):,} films; each row's history holds")
-    print("the user's strictly earlier films.")
+    shown = events[["user_id", "title", "rating", "liked", "rated_before"]].tail(4)
+    print(shown.to_string(index=False))
+    print(f"{len(events):,} ratings of {len(films):,} films; each row carries what its")
+    print("user had rated strictly before.")
 
     _title("2. Two towers: the next film after a history")
     train, test = data.leave_last_out(events, user="user_id", time="timestamp")
@@ -59,7 +63,10 @@ def run(output: str | os.PathLike[str], *, seed: int = 1, quick: bool = False) -
 
     _title("4. How good are they?")
     retrieval = _retrieval_table(two_tower, tower_spec, train, test, films)
-    print(f"Each of {len(test):,} users' last film among all {len(films):,}:")
+    print(
+        f"Each of {len(test):,} users' last film among all {len(films):,}, the user's"
+    )
+    print("own films removed:")
     print(evaluation.table(retrieval))
     print("\nThe ranker on the last tenth of the log (liked = rating 8 or more):")
     print(evaluation.table(_ranking_table(ranker, ranker_spec, parts)))
@@ -101,7 +108,12 @@ def run(output: str | os.PathLike[str], *, seed: int = 1, quick: bool = False) -
             folder / "training_curves.png",
         ),
         pictures.recall_bars(retrieval, folder / "recall.png"),
-        pictures.item_map(item_vectors, films["genres"], folder / "item_map.png"),
+        pictures.item_map(
+            item_vectors,
+            films,
+            events["movie_id"].value_counts(),
+            folder / "item_map.png",
+        ),
     ]
     print(f"models    {folder / 'two_tower'}\n          {folder / 'ranker'}")
     print(f"servables {servables}")
@@ -128,23 +140,32 @@ def _clear(folder: Path) -> None:
 def _retrieval_table(
     model: Any, spec: Any, train: pd.DataFrame, test: pd.DataFrame, films: pd.DataFrame
 ) -> dict[str, dict[str, float]]:
+    """Lists of 50 films from the two baselines and from the towers."""
     seen = recipes.seen_before(train, test["user_id"])
-    results = {}
+    lists = {}
     for name, baseline in (
         ("popularity", evaluation.Popularity()),
         ("item to item", evaluation.ItemToItem()),
     ):
         baseline.fit(train["user_id"], train["movie_id"])
-        ranked = baseline.recommend(seen, 50, exclude=seen)
-        relevant = [[film] for film in test["movie_id"]]
-        results[name] = {
-            "HR@10": evaluation.hit_rate_at_k(ranked, relevant, 10).value,
-            "NDCG@10": evaluation.ndcg_at_k(ranked, relevant, 10).value,
+        lists[name] = baseline.recommend(seen, 50, exclude=seen)
+    lists["two towers"] = evaluation.top_k(
+        recipes.vectors(model.user_tower, test, spec),
+        recipes.vectors(model.item_tower, films, spec),
+        50,
+        item_ids=films["movie_id"].to_numpy(),
+        exclude=seen,
+    )
+    relevant = [[film] for film in test["movie_id"]]
+    return {
+        name: {
             "Recall@10": evaluation.recall_at_k(ranked, relevant, 10).value,
             "Recall@50": evaluation.recall_at_k(ranked, relevant, 50).value,
+            "NDCG@10": evaluation.ndcg_at_k(ranked, relevant, 10).value,
+            "MRR@50": evaluation.mrr_at_k(ranked, relevant, 50).value,
         }
-    results["two towers"] = recipes.retrieval_metrics(model, spec, train, test, films)
-    return results
+        for name, ranked in lists.items()
+    }
 
 
 def _ranking_table(
@@ -221,12 +242,11 @@ def _new_user(films: pd.DataFrame) -> dict[str, Any]:
 
 
 def _user_row(user: int, history: pd.Series, liked: pd.Series) -> dict[str, Any]:
-    disliked = history[~history.isin(liked)]
     return {
         "user_id": user,
         "history": list(history),
         "liked_history": list(liked),
-        "disliked_history": list(disliked),
+        "disliked_history": list(history[~history.isin(liked)]),
         "rated_before": float(len(history)),
         "liked_before": (len(liked) + 2) / (len(history) + 4),
     }
