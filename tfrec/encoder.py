@@ -34,11 +34,17 @@ class IdEncoder(tf.Module):
 
     def __init__(self, spec: FeatureSpec, names: Iterable[str] | None = None) -> None:
         super().__init__(name="id_encoder")
+        if not isinstance(spec, FeatureSpec):
+            rule = "must be a FeatureSpec"
+            raise _checks.argument(self, "spec", rule, spec, kind=TypeError)
         names = list(spec.names if names is None else names)
-        self.spec = spec.without()
+        self.spec = spec
         self.names = tuple(name for name in spec.names if name in names)
         for name in names:
-            _ = spec[name]
+            if name not in spec:
+                hint = _checks.closest(name, spec.names).strip()
+                found = _checks.quoted(spec.names)
+                raise _checks.column(self, name, "must be in the spec", found, hint)
         spec.check_adapted()
         self._vocabularies: dict[str, tf.lookup.StaticHashTable] = {}
         for name in self.names:
@@ -93,7 +99,8 @@ class IdEncoder(tf.Module):
         if column.scaling == "log1p":
             return tf.sign(values) * tf.math.log1p(tf.abs(values))
         if column.scaling in ("standard", "min_max"):
-            return (values - column.shift) / column.scale
+            # A product: graphs turn a quotient into one, eager code does not.
+            return (values - column.shift) * (1 / column.scale)
         return values
 
     def __call__(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -103,7 +110,9 @@ class IdEncoder(tf.Module):
             if name not in features:
                 rule = "must be one of the row's features"
                 raise _checks.column(self, name, rule, _checks.quoted(features))
-            column, values = self.spec[name], features[name]
+            column = self.spec[name]
+            dtype = _raw_spec(self.spec, column).dtype
+            values = tf.convert_to_tensor(features[name], dtype, name=name)
             if not isinstance(column, (Numeric, Bucketized)):
                 ids = self.lookup(column, values)
                 encoded[name] = _newest(ids, column) if column.is_list else ids

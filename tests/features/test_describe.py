@@ -1,3 +1,5 @@
+import pytest
+
 from tfrec.features import Categorical, FeatureSpec, Numeric, Sequence
 from tfrec.features.describe import describe
 
@@ -22,3 +24,9 @@ def test_bytes_of_a_table_count_once():
 
 def test_before_adapt_rows_are_not_known():
     assert describe(SPEC).splitlines()[4].split()[-1] == "?"
+
+
+@pytest.mark.parametrize("slots", [-1, 1.5, None])
+def test_errors(slots):
+    with pytest.raises(ValueError, match="describe: `slots` must be an int >= 0."):
+        describe(SPEC, slots=slots)

@@ -34,12 +34,15 @@ def histories(
         name: name of the new column.
         attributes: {new column: column of the log}; lists aligned with the
             history, for example of its ratings.
-        where: boolean array or Series with one entry a row, or None. Only these
-            events enter histories; every row still gets one.
+        where: boolean array, or Series with the log's index, with one entry a
+            row, or None. Only these events enter histories; every row still gets
+            one.
 
     Returns: the log with the new columns (Arrow lists, a Python list each row).
-    Raises: `ValueError` on a missing column, a missing user or time, or a name
-    that the log has already.
+    Written to Parquet, `from_parquet` reads them as they are, `pandas.read_parquet`
+    with `dtype_backend="pyarrow"` only (pandas-dev/pandas#57411).
+    Raises: `ValueError` on a missing column, a missing value in one of the
+    columns, or a name that the log has already.
 
     >>> log = pd.DataFrame({"u": [1, 1, 1], "i": ["a", "b", "c"], "t": [1, 2, 2]})
     >>> list(histories(log, user="u", item="i", time="t")["history"])
@@ -47,15 +50,17 @@ def histories(
     """
     owner = "histories"
     _checks.positive_int(owner, max_length=max_length)
+    _checks.string(owner, name=name)
+    if name in (attributes or {}):
+        rule = "must not be a key of `attributes` too"
+        raise _checks.argument(owner, "name", rule, name, "Rename one.")
     wanted = {name: item, **(attributes or {})}
     check_columns(owner, log, [user, time, *wanted.values()])
     for new in wanted:
         if new in log.columns:
             rule = "must not be in the log already"
             raise _checks.column(owner, new, rule, "it", "Pass another `name`.")
-    enters = np.ones(len(log), bool) if where is None else np.asarray(where, bool)
-    if len(enters) != len(log):
-        raise _checks.argument(owner, "where", "must have one entry a row", len(enters))
+    enters = _enters(owner, where, log)
     users, _ = pd.factorize(log[user])
     _, times = np.unique(log[time].to_numpy(), return_inverse=True)
     order = np.lexsort((times, users))
@@ -83,6 +88,23 @@ def histories(
     return result
 
 
+def _enters(owner: str, where: Any, log: pd.DataFrame) -> np.ndarray:
+    """`where` as one truth value a row."""
+    if where is None:
+        return np.ones(len(log), bool)
+    if isinstance(where, pd.Series) and not where.index.equals(log.index):
+        rule = "must have the index of the log"
+        raise _checks.argument(owner, "where", rule, where, "Pass an array.")
+    found = np.asarray(where)
+    if found.dtype != bool or found.ndim != 1:
+        rule = "must hold True and False only"
+        raise _checks.argument(owner, "where", rule, where, "Fill the gaps.")
+    if len(found) != len(log):
+        rule = f"must have one entry for each of {len(log)} rows"
+        raise _checks.argument(owner, "where", rule, len(found))
+    return found
+
+
 def _ranges(users: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For rows in order of (user, time): start of the user, start of the tie."""
     places = np.arange(len(users))
@@ -97,7 +119,7 @@ def _ranges(users: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def check_columns(owner: str, log: Any, names: list[str]) -> None:
-    """The log is a DataFrame with rows, has the columns, and no gap in them."""
+    """The log is a DataFrame, has the columns once, and no gap in them."""
     if not isinstance(log, pd.DataFrame):
         rule = "must be a DataFrame"
         raise _checks.argument(owner, "log", rule, log, kind=TypeError)
@@ -106,6 +128,9 @@ def check_columns(owner: str, log: Any, names: list[str]) -> None:
             rule, found = "must be in the log", _checks.quoted(log.columns)
             hint = _checks.closest(name, map(str, log.columns)).strip()
             raise _checks.column(owner, name, rule, found, hint)
+        if isinstance(log[name], pd.DataFrame):
+            rule, found = "must stand once in the log", "it twice"
+            raise _checks.column(owner, name, rule, found, "Drop one of the two.")
         if log[name].isna().any():
             row = int(np.argmax(log[name].isna().to_numpy()))
             rule = "must not be missing"

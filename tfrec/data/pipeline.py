@@ -16,7 +16,7 @@ from tfrec.encoder import IdEncoder
 from tfrec.features import FeatureSpec
 from tfrec.features.columns import Numeric
 from tfrec.features.rows import read_columns
-from tfrec.features.sources import BLOCK_ROWS, blocks, files
+from tfrec.features.sources import BLOCK_ROWS, blocks, count_rows, files
 
 Packed = tuple[np.ndarray, np.ndarray]
 
@@ -93,15 +93,18 @@ def _encode(
 def _target(owner: str, name: str, array: pa.Array) -> np.ndarray:
     if pa.types.is_boolean(array.type):
         array = array.cast(pa.int8())
+    way_out = "Convert the column, or drop the rows that have none."
     if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
         rule = "is a label or weight and must hold numbers"
-        raise _checks.column(owner, name, rule, str(array.type))
-    values = pc.fill_null(array.cast(pa.float32()), np.nan)
-    values = values.to_numpy(zero_copy_only=False)
+        raise _checks.column(owner, name, rule, str(array.type), way_out)
+    wide = pc.fill_null(array.cast(pa.float64(), safe=False), np.nan)
+    wide = wide.to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):
+        values = wide.astype(np.float32)
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values)))
-        rule = "is a label or weight and must hold finite numbers"
-        raise _checks.column(owner, name, rule, f"{values[row]} in row {row}")
+        rule = "is a label or weight and must hold finite float32 numbers"
+        raise _checks.column(owner, name, rule, f"{wide[row]} in row {row}", way_out)
     return values
 
 
@@ -157,7 +160,8 @@ def from_pandas(
                 part = order[part]
             yield packed[0][part], packed[1][part]
 
-    return _dataset(layout, epoch, rows, batch_size, shuffle, seed, drop_remainder)
+    arguments = (batch_size, shuffle, seed, drop_remainder)
+    return _dataset(owner, layout, epoch, rows, *arguments)
 
 
 def from_parquet(
@@ -178,14 +182,13 @@ def from_parquet(
         shuffle: permute the order of files, and the rows within a buffer.
         buffer_rows: int >= 1. Rows of that buffer: two rows that stand further
             apart in one file than this never meet in a batch.
-        The other arguments, what is returned and raised: as in `from_pandas`.
+        The other arguments, what is returned and raised: as in `from_pandas`, but
+            that only the first rows of each file are checked before the first
+            batch; a bad row further on ends the epoch with the error.
     """
-    import pyarrow.parquet as pq
-
     paths = files(path, owner="from_parquet")
-    rows = sum(pq.read_metadata(file).num_rows for file in paths)
     arguments = (columns, batch_size, shuffle, seed, drop_remainder, buffer_rows)
-    return _stream("from_parquet", paths, spec, rows, *arguments)
+    return _stream("from_parquet", paths, spec, *arguments)
 
 
 def from_csv(
@@ -201,18 +204,19 @@ def from_csv(
 ) -> tf.data.Dataset:
     """CSV -> batches of ids, streamed. Lists stand as strings with a `separator`.
 
+    The files are read once at the start, to count the rows and to find broken ones.
+
     The arguments, what is returned and raised: as in `from_parquet`.
     """
     paths = files(path, owner="from_csv")
     arguments = (columns, batch_size, shuffle, seed, drop_remainder, buffer_rows)
-    return _stream("from_csv", paths, spec, None, *arguments)
+    return _stream("from_csv", paths, spec, *arguments)
 
 
 def _stream(
     owner: str,
     paths: list[Any],
     spec: FeatureSpec,
-    rows: int | None,
     columns: Iterable[str] | None,
     batch_size: int,
     shuffle: bool,
@@ -226,10 +230,12 @@ def _stream(
 
     def read(order: list[Any]) -> Iterator[Packed]:
         for block in blocks(order, spec, names, owner=owner):
-            yield _encode(encoder, layout, block, owner)
+            yield _encode(encoder, layout, block, block.owner)
 
-    if next(read(paths), None) is None:  # also finds a bad column before training
+    # Finds a bad file or column before training.
+    if not sum(1 for path in paths if next(read([path]), None) is not None):
         raise _checks.argument(owner, "path", "must hold rows", [str(p) for p in paths])
+    rows = sum(count_rows(path, spec, names, owner=owner) for path in paths)
 
     def epoch(random: np.random.Generator | None) -> Iterator[Packed]:
         order = list(paths)
@@ -249,7 +255,8 @@ def _stream(
         if size:
             yield from _slices(_merge(pool, random), size, batch_size)
 
-    return _dataset(layout, epoch, rows, batch_size, shuffle, seed, drop_remainder)
+    arguments = (batch_size, shuffle, seed, drop_remainder)
+    return _dataset(owner, layout, epoch, rows, *arguments)
 
 
 def _merge(pool: list[Packed], random: np.random.Generator | None) -> Packed:
@@ -280,18 +287,25 @@ def _prepare(
     _checks.positive_int(owner, batch_size=batch_size)
     _checks.integer(owner, 0, seed=seed)
     names = None if columns is None else list(columns)
+    if names == []:
+        raise _checks.argument(owner, "columns", "must not be empty", names)
     return _Layout(spec, names), IdEncoder(spec, names)
 
 
 def _dataset(
+    owner: str,
     layout: _Layout,
     epoch: Callable[[np.random.Generator | None], Iterator[Packed]],
-    rows: int | None,
+    rows: int,
     batch_size: int,
     shuffle: bool,
     seed: int,
     drop_remainder: bool,
 ) -> tf.data.Dataset:
+    _checks.boolean(owner, shuffle=shuffle, drop_remainder=drop_remainder)
+    if drop_remainder and rows < batch_size:
+        rule = f"must be at most {rows}, the number of rows, with `drop_remainder`"
+        raise _checks.argument(owner, "batch_size", rule, batch_size)
     passes = 0
 
     def batches() -> Iterator[Packed]:
@@ -308,8 +322,7 @@ def _dataset(
         for places, dtype in ((layout.ids, tf.int32), (layout.floats, tf.float32))
     )
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    if rows is not None:
-        count = rows // batch_size if drop_remainder else -(-rows // batch_size)
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+    count = rows // batch_size if drop_remainder else -(-rows // batch_size)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
     dataset = dataset.map(layout.unpack, num_parallel_calls=2, deterministic=True)
     return dataset.prefetch(2)

@@ -30,7 +30,8 @@ def split_by_time(
     """
     owner = "split_by_time"
     check_columns(owner, log, [time])
-    good = all(_checks.is_number(share) and share > 0 for share in shares)
+    good = isinstance(shares, (list, tuple))
+    good = good and all(_checks.is_number(share) and share > 0 for share in shares)
     if not good or abs(sum(shares) - 1) > 1e-9:
         raise _checks.argument(owner, "shares", "must be > 0 and add up to 1", shares)
     ordered = log.sort_values(time, kind="stable")

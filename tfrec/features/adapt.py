@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tfrec import _checks
 from tfrec.features import vocabulary
-from tfrec.features.columns import Bucketized, Categorical, Column, Numeric
+from tfrec.features.columns import SMALLEST, Bucketized, Categorical, Column, Numeric
 from tfrec.features.rows import typed
 from tfrec.features.sources import blocks
 from tfrec.features.spec import FeatureSpec
@@ -36,18 +36,18 @@ def adapt(
     for block in blocks(rows, spec, names) if names else ():
         for name, learner in learners.items():
             column = spec[name]
-            learner.update(typed(spec, column, block[name]))
+            learner.update(typed(spec, column, block[name], owner=block.owner))
             seen = max(seen, learner.rows)
     if names and not seen:
         raise ValueError(
             "FeatureSpec: `rows` must not be empty. Received: 0 rows. Pass the "
             "training log."
         )
-    vocabularies = _write(spec, learners, directory)
     columns = tuple(
         learners[column.name].learned(column) if column.name in learners else column
         for column in spec
     )
+    vocabularies = _write(spec, learners, directory)
     return dataclasses.replace(spec, columns=columns, vocabularies=vocabularies)
 
 
@@ -144,8 +144,9 @@ class _Moments:
             shift, scale = self.mean, math.sqrt(self.squares / max(self.count, 1))
         else:
             shift, scale = self.low, self.high - self.low
-        # A constant column scales to 0, not to infinity.
-        return dataclasses.replace(column, shift=shift, scale=scale or 1.0)
+        if self.low == self.high or scale < SMALLEST:
+            shift, scale = self.low, 1.0  # a constant column scales to 0
+        return dataclasses.replace(column, shift=shift, scale=scale)
 
 
 class _Quantiles:

@@ -6,17 +6,21 @@ import itertools
 import re
 import struct
 from dataclasses import KW_ONLY, dataclass, fields
+from keyword import iskeyword
 from typing import Any, ClassVar
 
 from tfrec import _checks
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+# A column's name is an argument of the served function, a table's a file's name.
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+TABLE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 SIDES = ("user", "item", "context")
 DTYPES = ("string", "int64")
 COMBINERS = ("mean", "sum", "sqrtn", "max")
 SCALINGS = ("none", "standard", "log1p", "min_max")
 LEARNED_SCALINGS = ("standard", "min_max")
 MAX_ROWS = 2**31 - 1  # ids are int32
+SMALLEST = 2.0**-126  # of the normal float32 numbers
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,11 @@ class _Column:
 
     def __post_init__(self) -> None:
         _checks.string(self, name=self.name)
-        if not NAME.fullmatch(self.name):
-            rule = "must be of letters, digits, '_', '-' and '.'"
-            way_out = "Rename the column: the name is used in file and tensor names."
+        keyword = iskeyword(self.name) or self.name == "self"
+        if keyword or not NAME.fullmatch(self.name):
+            rule = "must be of letters, digits and '_', start with a letter and be no "
+            rule += "word of Python"
+            way_out = "Rename the column: the served model has an argument of its name."
             raise _checks.argument(self, "name", rule, self.name, way_out)
         _checks.one_of(self, SIDES, side=self.side)
         _checks.boolean(self, serve=self.serve)
@@ -61,7 +67,8 @@ class Categorical(_Column):
     """One value of a vocabulary.
 
     Args:
-        name: str. The column's name in the rows and in the served signature.
+        name: str. The column's name in the rows and in the served signature:
+            letters, digits and '_', a letter first.
         side: `"user"`, `"item"` or `"context"`. The user tower sees user and
             context, the item tower sees item, a ranker sees all.
         embedding_dim: int >= 1. Width of the table's rows.
@@ -101,7 +108,7 @@ class Categorical(_Column):
         _checks.one_of(owner, DTYPES, dtype=self.dtype)
         if self.table is not None:
             _checks.string(owner, table=self.table)
-            if not NAME.fullmatch(self.table):
+            if not TABLE_NAME.fullmatch(self.table):
                 rule = "must be of letters, digits, '_', '-' and '.'"
                 raise _checks.argument(owner, "table", rule, self.table)
         if self.max_size is not None:
@@ -246,7 +253,7 @@ class Numeric(_Column):
                 if single(value) is None:
                     rule = "must be a number that float32 can hold"
                     raise _checks.argument(owner, name, rule, value)
-        if self.scale is not None and not (single(self.scale) or 0) > 0:
+        if self.scale is not None and self.scale < SMALLEST:
             raise _checks.argument(owner, "scale", "must be a number > 0", self.scale)
         learned = self.shift is not None or self.scale is not None
         if learned and self.scaling not in LEARNED_SCALINGS:
@@ -350,6 +357,6 @@ def check_padding(owner: str, padding: Any, dtype: str) -> None:
 def single(value: float) -> float | None:
     """`value` as float32 holds it; None where it overflows."""
     try:
-        return struct.unpack("f", struct.pack("f", value))[0]
+        return struct.unpack("<f", struct.pack("<f", float(value)))[0]
     except OverflowError:
         return None

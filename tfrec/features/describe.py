@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfrec import _checks
 from tfrec.features.columns import Numeric
 from tfrec.features.spec import FeatureSpec
 
@@ -18,6 +19,8 @@ def describe(spec: FeatureSpec, *, slots: int = 1) -> str:
         spec: FeatureSpec, adapted or not.
         slots: int >= 0.
 
+    Raises: `ValueError` on another `slots`.
+
     >>> from tfrec.features import Categorical
     >>> spec = FeatureSpec([Categorical("city", side="user", hash_buckets=8)])
     >>> print(describe(spec))
@@ -25,6 +28,7 @@ def describe(spec: FeatureSpec, *, slots: int = 1) -> str:
     city    categorical  user  yes    city     10     16              1,280
     total                                                             1,280
     """
+    _checks.integer("describe", slots=slots)
     try:
         tables = spec.tables
     except ValueError:
@@ -52,7 +56,16 @@ def describe(spec: FeatureSpec, *, slots: int = 1) -> str:
             rows = "?"
         served = "yes" if column.serve else "no"
         lines.append(
-            [column.name, column.kind, column.side, served, name or "", rows, width, size]
+            [
+                column.name,
+                column.kind,
+                column.side,
+                served,
+                name or "",
+                rows,
+                width,
+                size,
+            ]
         )
     lines.append(["total", "", "", "", "", "", "", f"{total:,}"])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]

@@ -195,8 +195,8 @@ def _missing(array: pa.Array, padding: str | int | None) -> pa.Array:
 
 def _scalars(owner: str, name: str, array: pa.Array, dtype: str) -> pa.Array:
     kind = array.type
-    if pa.types.is_null(kind):
-        return array.cast(pa.string() if dtype == "string" else pa.int64())
+    if array.null_count == len(array):  # pandas and NumPy call these float64
+        return pa.nulls(len(array), pa.string() if dtype == "string" else pa.int64())
     if dtype == "string":
         if _is_text(kind) or _is_bytes(kind):
             return _text(owner, name, array)
@@ -214,7 +214,7 @@ def _scalars(owner: str, name: str, array: pa.Array, dtype: str) -> pa.Array:
             return _whole(owner, name, array)
         way_out = 'Give the column dtype="string", or convert it to integers.'
     if _is_list(kind):
-        way_out = "Describe it as MultiCategorical or Sequence, or pass one value a row."
+        way_out = "Pass one value a row, or describe it as MultiCategorical."
     rule = f"must hold {'strings' if dtype == 'string' else 'integers'}"
     raise _checks.column(owner, name, rule, _found(array), way_out)
 
@@ -312,9 +312,15 @@ def _pieces(owner: str, name: str, values: pa.Array, dtype: str) -> pa.Array:
         raise _checks.column(owner, name, rule, str(error), way_out) from error
 
 
-def _numbers(owner: str, column: Any, array: pa.Array, width: int = 1) -> pa.Array:
-    """The numbers as float32; `width` of them stand in one row."""
+def _numbers(
+    owner: str, column: Any, array: pa.Array, rows: np.ndarray | None = None
+) -> pa.Array:
+    """The numbers as float32; `rows` hold equally many of them, None: one each."""
     name, kind = column.name, array.type
+
+    def row_of(place: int) -> int:
+        return place if rows is None else int(rows[place * len(rows) // len(array)])
+
     if pa.types.is_null(kind):
         array = array.cast(pa.float64())
     elif pa.types.is_boolean(kind):
@@ -330,7 +336,7 @@ def _numbers(owner: str, column: Any, array: pa.Array, width: int = 1) -> pa.Arr
     if isinstance(column, Numeric) and missing.any():
         if column.fill is None:
             rule = "must not be missing"
-            found = f"NaN or null in row {int(np.argmax(missing)) // width}"
+            found = f"NaN or null in row {row_of(int(np.argmax(missing)))}"
             found += f", {int(missing.sum())} in all"
             way_out = "Clean the rows, or give the column a `fill` value."
             raise _checks.column(owner, name, rule, found, way_out)
@@ -339,9 +345,9 @@ def _numbers(owner: str, column: Any, array: pa.Array, width: int = 1) -> pa.Arr
         narrow = values.astype(np.float32)
     infinite = np.isinf(narrow)
     if infinite.any():
-        row = int(np.argmax(infinite))
+        place = int(np.argmax(infinite))
         rule = "must hold finite float32 numbers"
-        found = f"{values[row]} in row {row // width}"
+        found = f"{values[place]} in row {row_of(place)}"
         raise _checks.column(owner, name, rule, found, "Clip or clean the column.")
     return pa.array(narrow)
 
@@ -357,14 +363,17 @@ def _vectors(owner: str, column: Numeric, array: pa.Array, width: int) -> pa.Arr
         zero_copy_only=False
     )
     absent = lengths == 0
-    wrong = (lengths != width) & ~(absent if column.fill is not None else False)
+    wrong = lengths != width
+    if column.fill is not None:
+        wrong &= ~absent
     if wrong.any():
         row = int(np.argmax(wrong))
         rule = f"must hold lists of {width} numbers"
         found = f"{int(lengths[row])} numbers in row {row}"
-        way_out = "Give the column a `fill` value, or drop the row." * absent[row]
-        raise _checks.column(owner, name, rule, found, way_out)
-    flat = _numbers(owner, column, pc.list_flatten(array), width)
+        way_out = "Give the column a `fill` value, or drop the row."
+        raise _checks.column(owner, name, rule, found, way_out if absent[row] else "")
+    rows = np.flatnonzero(~absent)
+    flat = _numbers(owner, column, pc.list_flatten(array), rows)
     if absent.any():  # a missing vector is filled as a whole
         values = np.full((len(absent), width), column.fill, np.float32)
         values[~absent] = flat.to_numpy().reshape(-1, width)

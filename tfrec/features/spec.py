@@ -104,14 +104,15 @@ class FeatureSpec:
         if len(set(targets)) < len(targets):
             rule = "must not repeat each other or `weight`"
             raise _checks.argument(self, "labels", rule, targets, "Drop one.")
-        seen = set()
+        seen: dict[str, str] = {}
         for name in self.names:
-            if name in seen:
-                rule, found = "must stand once in the spec", "it twice"
+            if name.lower() in seen:  # a served signature does not tell case apart
+                rule = "must stand once in the spec, upper and lower case being one"
+                found = f'"{seen[name.lower()]}" and "{name}"'
                 raise _checks.column(self, name, rule, found, "Rename or drop one.")
-            seen.add(name)
+            seen[name.lower()] = name
         for name in targets:
-            if name in seen:
+            if name in self.names:
                 rule = "must not be a feature and a label or weight at once"
                 raise _checks.column(self, name, rule, "it as both", "Drop one.")
 
@@ -441,7 +442,8 @@ def _column(entry: Any) -> Column:
 def _vocabulary(entry: Any, folder: str | os.PathLike[str]) -> Vocabulary:
     owner = "FeatureSpec vocabulary"
     if not isinstance(entry, Mapping):
-        raise _checks.argument("FeatureSpec", "vocabularies", "must hold objects", entry)
+        rule = "must hold objects"
+        raise _checks.argument("FeatureSpec", "vocabularies", rule, entry)
     _check_fields(owner, Vocabulary, entry)
     file = entry.get("file", "")
     _ = Vocabulary(**entry)

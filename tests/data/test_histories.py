@@ -1,0 +1,192 @@
+import datetime
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfrec.data import histories
+from tfrec.features import Categorical, FeatureSpec, Sequence
+from tfrec.features.rows import typed
+from tfrec.features.sources import blocks
+
+
+def raises(text, kind=ValueError):
+    return pytest.raises(kind, match=re.escape(text))
+
+
+KEYS = {"user": "u", "item": "i", "time": "t"}
+
+
+def by_hand(log, max_length, where, column):
+    """For each row: what its user did at strictly earlier times."""
+    found = []
+    for _, row in log.iterrows():
+        earlier = log[(log["u"] == row["u"]) & (log["t"] < row["t"]) & where]
+        earlier = earlier.sort_values("t", kind="stable")
+        found.append(earlier[column].tolist()[-max_length:])
+    return found
+
+
+@st.composite
+def logs(draw):
+    rows = draw(st.integers(0, 25))
+    column = {"min_size": rows, "max_size": rows}
+    return pd.DataFrame(
+        {
+            "u": draw(st.lists(st.sampled_from(["x", "y", "z"]), **column)),
+            "i": draw(st.lists(st.integers(0, 5), **column)),
+            "t": draw(st.lists(st.integers(-3, 6), **column)),
+            "r": draw(st.lists(st.sampled_from([0.5, 1.0]), **column)),
+        },
+        index=draw(st.lists(st.integers(0, 9), **column)),
+    ).astype({"u": object, "i": "int64", "t": "int64", "r": "float64"})
+
+
+@given(log=logs(), max_length=st.integers(1, 4), data=st.data())
+def test_strictly_earlier_events_only(log, max_length, data):
+    rows = len(log)
+    mask = data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows))
+    where = data.draw(
+        st.sampled_from([None, np.array(mask, bool), pd.Series(mask, log.index, bool)])
+    )
+    before = log.copy()
+    found = histories(
+        log, **KEYS, max_length=max_length, attributes={"rated": "r"}, where=where
+    )
+    enters = np.ones(rows, bool) if where is None else np.array(mask, bool)
+    for new, column in (("history", "i"), ("rated", "r")):
+        wanted = by_hand(log, max_length, enters, column)
+        assert [list(values) for values in found[new]] == wanted
+    assert list(found) == ["u", "i", "t", "r", "history", "rated"]
+    pd.testing.assert_frame_equal(found[list(log)], before)
+    pd.testing.assert_frame_equal(log, before)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [2, 1, 3, 1],
+        [2.5, -1.0, np.inf, -1.0],
+        ["b", "a", "c", "a"],
+        pd.to_datetime(["2024-01-02", "2024-01-01", "2024-01-03", "2024-01-01"]),
+        pd.to_datetime(
+            ["2024-01-02", "2024-01-01", "2024-01-03", "2024-01-01"]
+        ).tz_localize("Europe/Brussels"),
+        [datetime.date(2024, 1, day) for day in (2, 1, 3, 1)],
+        pd.array([2, 1, 3, 1], "Int64"),
+        pd.array([2, 1, 3, 1], "int64[pyarrow]"),
+        pd.Categorical([2, 1, 3, 1], categories=[3, 2, 1]),
+    ],
+    ids=lambda times: str(getattr(times, "dtype", type(times[0]))),
+)
+def test_every_kind_of_time(times):
+    log = pd.DataFrame({"u": [1] * 4, "i": ["p", "q", "r", "s"], "t": times})
+    found = histories(log, **KEYS)["history"].tolist()
+    assert found == [["q", "s"], [], ["q", "s", "p"], []]
+
+
+@pytest.mark.parametrize("dtype", [object, "str", "category", "string[pyarrow]"])
+def test_every_kind_of_text(dtype):
+    log = pd.DataFrame({"u": ["a", "b", "a"], "i": ["x", "y", "z"], "t": [1, 1, 2]})
+    log = log.astype({"u": dtype, "i": dtype})
+    assert histories(log, **KEYS)["history"].tolist() == [[], [], ["x"]]
+
+
+def test_written_and_read_back(tmp_path):
+    log = pd.DataFrame({"u": [1, 1, 2], "i": ["x", "y", "z"], "t": [1, 2, 3]})
+    path = tmp_path / "log.parquet"
+    histories(log, **KEYS).to_parquet(path)
+    again = pd.read_parquet(path, dtype_backend="pyarrow")
+    assert [list(values) for values in again["history"]] == [[], ["x"], []]
+    spec = FeatureSpec([Categorical("i", side="item"), Sequence("history", of="i")])
+    (block,) = blocks(path, spec, ["history"])
+    found = typed(spec, spec["history"], block["history"])
+    assert found.to_pylist() == [[], ["x"], []]
+
+
+LOG = pd.DataFrame({"u": [1, 1], "i": ["x", "y"], "t": [1, 2], "r": [1.0, None]})
+TWICE = pd.DataFrame([[1, "x", 1, 2]], columns=["u", "i", "t", "t"])
+
+
+@pytest.mark.parametrize(
+    ("log", "options", "text", "kind"),
+    [
+        ([{"u": 1}], {}, "histories: `log` must be a DataFrame.", TypeError),
+        (
+            LOG,
+            {"user": "uu"},
+            'histories: column "uu" must be in the log. Received: "u", "i", "t", "r".',
+            ValueError,
+        ),
+        (LOG, {"user": "uu"}, 'Did you mean "u"?', ValueError),
+        (LOG, {"time": "when"}, 'column "when" must be in the log.', ValueError),
+        (LOG, {"attributes": {"a": "b"}}, 'column "b" must be in the log.', ValueError),
+        (
+            LOG,
+            {"item": "r"},
+            'column "r" must not be missing. Received: null in row 1. Drop it.',
+            ValueError,
+        ),
+        (LOG, {"time": "r"}, 'column "r" must not be missing.', ValueError),
+        (TWICE, {}, 'column "t" must stand once in the log. Received: it', ValueError),
+        (LOG, {"name": "r"}, 'column "r" must not be in the log already.', ValueError),
+        (LOG, {"attributes": {"t": "i"}}, 'column "t" must not be in the', ValueError),
+        (
+            LOG,
+            {"attributes": {"history": "u"}},
+            "`name` must not be a key of `attributes` too. Received: name='history'",
+            ValueError,
+        ),
+        (LOG, {"name": ""}, "`name` must be a non-empty string.", ValueError),
+        (LOG, {"max_length": 0}, "`max_length` must be an int >= 1.", ValueError),
+        (LOG, {"where": [True]}, "must have one entry for each of 2 rows.", ValueError),
+        (LOG, {"where": [0, 1]}, "`where` must hold True and False only.", ValueError),
+        (LOG, {"where": np.array([1.0, np.nan])}, "True and False only.", ValueError),
+        (LOG, {"where": [True, None]}, "True and False only.", ValueError),
+        (LOG, {"where": ["True", "False"]}, "True and False only.", ValueError),
+        (LOG, {"where": np.ones((2, 1), bool)}, "True and False only.", ValueError),
+        (
+            LOG,
+            {"where": pd.Series([True, pd.NA], dtype="boolean")},
+            "`where` must hold True and False only.",
+            ValueError,
+        ),
+        (
+            LOG,
+            {"where": pd.Series([True, False], index=[1, 0])},
+            "`where` must have the index of the log.",
+            ValueError,
+        ),
+    ],
+)
+def test_errors(log, options, text, kind):
+    with raises(text, kind):
+        histories(log, **{**KEYS, **options})
+
+
+def test_nullable_truth_values_without_gaps():
+    where = pd.Series([False, True], dtype="boolean")
+    assert histories(LOG, **KEYS, where=where)["history"].tolist() == [[], []]
+
+
+def test_shipped_data(movietweetings):
+    """A second way to the same numbers, on 100,000 rows."""
+    log = movietweetings.ratings
+    found = histories(
+        log,
+        user="user_id",
+        item="movie_id",
+        time="timestamp",
+        max_length=10_000,
+        attributes={"times": "timestamp"},
+    )
+    lengths = found["history"].list.len()
+    rank = log.groupby("user_id")["timestamp"].rank(method="min") - 1
+    assert lengths.tolist() == rank.tolist()
+    assert lengths.equals(found["times"].list.len())
+    now = np.repeat(log["timestamp"].to_numpy(), lengths.to_numpy())
+    times = found["times"].list.flatten()
+    assert len(times) == len(now) > 0 and (times.to_numpy() < now).all()
