@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from importlib import resources
 
-import numpy as np
 import pandas as pd
 
-from tfrec.data.histories import histories
+from tfrec.datasets.past import add_past
 from tfrec.features import (
     Bucketized,
     Categorical,
@@ -54,22 +53,7 @@ def events() -> pd.DataFrame:
     and those that were not; `rated_before` is the number of earlier ratings and
     `liked_before` the share of liked ones among them, (likes + 2) / (ratings + 4).
     """
-    log = ratings()
-    log["liked"] = (log["rating"] >= LIKED).astype("float32")
-    keys = {"user": "user_id", "item": "movie_id", "time": "timestamp"}
-    log = histories(log, **keys, max_length=HISTORY)
-    for name, wanted in (("liked_history", 1), ("disliked_history", 0)):
-        log = histories(
-            log, **keys, max_length=HISTORY, name=name, where=log["liked"] == wanted
-        )
-    by_time = log.groupby(["user_id", "timestamp"])["liked"].agg(["size", "sum"])
-    before = by_time.groupby("user_id").cumsum() - by_time
-    before = before.reindex(pd.MultiIndex.from_frame(log[["user_id", "timestamp"]]))
-    log["rated_before"] = before["size"].to_numpy(np.float32)
-    log["liked_before"] = (
-        (before["sum"].to_numpy() + 2) / (before["size"].to_numpy() + 4)
-    ).astype(np.float32)
-    return log
+    return add_past(ratings(), liked=LIKED, max_length=HISTORY)
 
 
 def spec(*, embedding_dim: int = 16) -> FeatureSpec:
