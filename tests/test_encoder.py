@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import re
 
@@ -12,9 +13,11 @@ from tfrec.encoder import IdEncoder
 from tfrec.features import (
     Bucketized,
     Categorical,
+    Crossed,
     FeatureSpec,
     MultiCategorical,
     Numeric,
+    NumericSequence,
     Sequence,
     wire,
 )
@@ -386,3 +389,106 @@ def test_a_changed_vocabulary_is_refused(tmp_path):
     (tmp_path / "c.txt").write_text("b\na\n")
     with raises('the file of table "c" has changed.'):
         IdEncoder(spec)
+
+
+def along_spec(folder):
+    spec = FeatureSpec(
+        [
+            Categorical("city", side="user"),
+            Bucketized("hour", side="context", boundaries=(6, 12)),
+            Crossed("cross", of=("city", "hour"), side="user", hash_buckets=7),
+            Categorical("item", side="item"),
+            Sequence("history", of="item", max_length=3),
+            Categorical("action", side="context"),
+            Sequence("actions", of="action", along="history", max_length=3),
+            Bucketized("gap", side="context", boundaries=(1, 10)),
+            Sequence("gaps", of="gap", along="history", max_length=3),
+            NumericSequence("ages", along="history", scaling="log1p", fill=0),
+        ]
+    )
+    rows = {
+        "city": ["a", "b"],
+        "item": ["x", "y"],
+        "action": ["click", "buy"],
+        "hour": [1, 2],
+        "gap": [1, 2],
+    }
+    empty = {name: [[], []] for name in ("history", "actions", "gaps", "ages")}
+    return spec.adapt({**rows, **empty}, folder)
+
+
+CITY = st.sampled_from(["a", "b", "new", "", None])
+PLACE = st.tuples(
+    st.sampled_from(["x", "y", "new", "", None]),
+    st.sampled_from(["click", "buy", "new", "", None]),
+    st.sampled_from([0.0, 5.0, 50.0, None]),
+    st.sampled_from([0.0, 3.0, None]),
+)
+ROW = st.tuples(
+    CITY, st.sampled_from([3.0, 9.0, 20.0, None]), st.lists(PLACE, max_size=6)
+)
+
+
+@given(rows=st.lists(ROW, min_size=1, max_size=5))
+def test_what_goes_along_keeps_its_place(along, rows):
+    spec, encoder = along
+    lists = [list(zip(*row[2], strict=True)) or [()] * 4 for row in rows]
+    frame = {
+        "city": [row[0] for row in rows],
+        "hour": [row[1] for row in rows],
+        "item": ["x"] * len(rows),
+        "action": ["buy"] * len(rows),
+        "gap": [0.0] * len(rows),
+    }
+    for number, name in enumerate(("history", "actions", "gaps", "ages")):
+        frame[name] = [list(row[number]) for row in lists]
+    names = encoder.raw_names
+    trained = encode_block(encoder, read_columns(frame, names), owner="test")
+    served = {k: v.numpy() for k, v in encoder(wire(spec, frame)).items()}
+    for name, values in trained.items():
+        np.testing.assert_array_equal(values, served[name], err_msg=name)
+    items = {"x": 2, "y": 3, "new": 1}
+    actions = {"click": 3, "buy": 2, "new": 1, "": 1, None: 1}
+    gaps = {0.0: 2, 5.0: 3, 50.0: 4, None: 1}
+    for row, (_, _, places) in enumerate(rows):
+        kept = [place for place in places if place[0]][-3:]
+        fill = [0] * (3 - len(kept))
+        assert trained["history"][row].tolist() == [items[p[0]] for p in kept] + fill
+        assert trained["actions"][row].tolist() == [actions[p[1]] for p in kept] + fill
+        assert trained["gaps"][row].tolist() == [gaps[p[2]] for p in kept] + fill
+        ages = [np.log1p(p[3] or 0) for p in kept] + fill
+        np.testing.assert_allclose(trained["ages"][row], ages, rtol=1e-6)
+    known = [bool(row[0]) and row[1] is not None for row in rows]
+    assert [cross > 1 for cross in trained["cross"]] == known
+    assert trained["cross"].max() < 9
+
+
+@pytest.fixture(scope="module")
+def along(tmp_path_factory):
+    spec = along_spec(tmp_path_factory.mktemp("along"))
+    return spec, IdEncoder(spec)
+
+
+def test_lists_of_unequal_length_are_refused(along):
+    spec, _ = along
+    rows = {
+        "history": [["x"], ["x", "y"]],
+        "actions": [["buy"], ["buy"]],
+    }
+    text = 'column "actions" must have lists as long as those of "history"'
+    with pytest.raises(ValueError, match=text + ".*1 and 2 values in row 1"):
+        wire(spec, rows, ["history", "actions"])
+
+
+def test_missing_numbers_matter_only_where_a_value_stands(along):
+    spec, _ = along
+    strict = dataclasses.replace(
+        spec,
+        columns=[
+            dataclasses.replace(c, fill=None) if c.name == "ages" else c for c in spec
+        ],
+    )
+    padded = {"history": [["x", ""]], "ages": [[1.0, None]]}
+    assert wire(strict, padded, ["ages", "history"])["ages"].tolist() == [[1.0]]
+    with pytest.raises(ValueError, match='column "ages" must not be missing'):
+        wire(strict, {"history": [["x", "y"]], "ages": [[1.0, None]]}, ["ages"])

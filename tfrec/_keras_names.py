@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 CLASSES = {
+    "Dropout": "tfrec.layers.basic.dropout",
     "EmbeddingTable": "tfrec.embeddings",
     "FM": "tfrec.layers.interaction.fm",
     "InBatchSoftmax": "tfrec.losses.in_batch_softmax",
@@ -28,6 +29,7 @@ CLASSES = {
     "PaddingMask": "tfrec.layers.basic.padding_mask",
     "RowSparseAdagrad": "tfrec.optimizers.row_sparse_adagrad",
     "TwoTower": "tfrec.models.two_tower",
+    "WeightedPooling": "tfrec.layers.sequence.weighted_pooling",
 }
 
 

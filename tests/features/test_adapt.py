@@ -353,3 +353,18 @@ def test_shipped_data(movietweetings, tmp_path):
         found = spec.vocabulary(name)
         assert found.counts()[1] == 0 and found.size == len(counts)
         assert found.counts()[2:].tolist() == counts[found.values()].tolist()
+
+
+def test_a_vocabulary_that_is_given(tmp_path):
+    given = tmp_path / "cities.txt"
+    given.write_text("z\na\nnever\n", encoding="utf-8")
+    spec = FeatureSpec([Categorical("city", side="user", vocabulary=str(given))])
+    adapted = spec.adapt({"city": ["a", "b", "a", "z", None]}, tmp_path / "new")
+    vocabulary = adapted.vocabulary("city")
+    assert vocabulary.values() == ["z", "a", "never"]
+    assert vocabulary.counts().tolist() == [0, 1, 1, 2, 0]
+    assert given.read_text(encoding="utf-8") == "z\na\nnever\n"
+    given.write_text("z\nz\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="has 'z' twice"):
+        spec.adapt({"city": ["a"]}, tmp_path / "again")
+    assert not (tmp_path / "again").exists()

@@ -8,9 +8,11 @@ import pytest
 from tfrec.features import (
     Bucketized,
     Categorical,
+    Crossed,
     FeatureSpec,
     MultiCategorical,
     Numeric,
+    NumericSequence,
     Sequence,
 )
 from tfrec.features.columns import KINDS, MAX_ROWS, single
@@ -26,6 +28,8 @@ ALL = [
     Sequence("a", of="b"),
     Numeric("a", side="user"),
     Bucketized("a", side="user"),
+    NumericSequence("a", along="b"),
+    Crossed("a", of=("b", "c"), side="user", hash_buckets=5),
 ]
 
 
@@ -176,7 +180,7 @@ def test_tables():
     assert categorical().table_name == "c" == bucketized().table_name
     assert categorical(table="t").table_name == "t"
     lists = [column.kind for column in ALL if column.is_list]
-    assert lists == ["multi_categorical", "sequence"]
+    assert lists == ["multi_categorical", "sequence", "numeric_sequence"]
 
 
 @pytest.mark.parametrize("scaling", ["none", "log1p", "standard", "min_max"])
@@ -214,3 +218,29 @@ def test_single():
     assert single(0.1) == float(np.float32(0.1))
     assert single(1e-60) == 0.0
     assert single(1e39) is None and single(10**400) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Crossed("a", of=("b",), side="user", hash_buckets=5), "two or more"),
+        (lambda: Crossed("a", of="bc", side="user", hash_buckets=5), "two or more"),
+        (lambda: Crossed("a", of=("b", "b"), side="user", hash_buckets=5), "each once"),
+        (lambda: Crossed("a", of=("b", "c"), side="user"), "`hash_buckets` must be an"),
+        (lambda: NumericSequence("a"), "`along` must be a non-empty string"),
+        (lambda: NumericSequence("a", along="b", shape=(2,)), "one number a place"),
+        (lambda: Sequence("a", of="b", along=3), "`along` must be a non-empty string"),
+        (
+            lambda: MultiCategorical("a", side="user", weights="w", combiner="max"),
+            "`weights` have no meaning with the combiner 'max'",
+        ),
+        (
+            lambda: Categorical("a", side="user", vocabulary="v.txt", min_count=2),
+            "`vocabulary` already says which values there are",
+        ),
+        (lambda: Categorical("a", side="user", trainable=1), "must be True or False"),
+    ],
+)
+def test_columns_made_of_others(make, text):
+    with raises(text):
+        make()

@@ -42,8 +42,8 @@ SPEC = FeatureSpec(
 
 def read(name, values):
     """What `typed` makes of one column, as a list."""
-    array = read_columns({name: values}, [name])[name]
-    return typed(SPEC, SPEC[name], array).to_pylist()
+    arrays = read_columns({name: values}, [name])
+    return typed(SPEC, arrays, [name])[name].to_pylist()
 
 
 def raises(text, kind=ValueError):
@@ -312,9 +312,7 @@ def test_padded_ragged_and_list_agree(rows, length, padding):
         "in front": np.hstack([np.full((len(rows), 2), missing, object), full]),
     }
     for name, values in carriers.items():
-        found = typed(
-            spec, spec["list"], read_columns({"list": values}, ["list"])["list"]
-        )
+        found = typed(spec, read_columns({"list": values}, ["list"]), ["list"])["list"]
         assert found.to_pylist() == wanted, name
         sent = wire(spec, {"list": values}, ["list"])["list"]
         assert sent.tolist() == padded(

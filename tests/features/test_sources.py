@@ -70,7 +70,7 @@ def read(rows, names=NAMES, **options):
         for name in names:
             column = SPEC.get(name)
             values = block[name]
-            values = typed(SPEC, column, values) if column else values
+            values = typed(SPEC, block, [name])[name] if column else values
             found[name] += values.to_pylist()
     return found
 

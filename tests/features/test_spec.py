@@ -4,6 +4,7 @@ import re
 import shutil
 from keyword import iskeyword
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 from tfrec.features import (
     Bucketized,
     Categorical,
+    Crossed,
     FeatureSpec,
     MultiCategorical,
     Numeric,
+    NumericSequence,
     Sequence,
     Vocabulary,
 )
@@ -258,14 +261,14 @@ def vocabulary(table="city", dtype="string", size=3):
         (
             [CITY, Sequence("h", of="town")],
             {},
-            'column "h" must be `of` a Categorical or MultiCategorical of the spec. '
+            'column "h" must name a Categorical or Bucketized of the spec in `of`. '
             'Received: of="town", the spec has "city". Add the column, or correct',
             ValueError,
         ),
         (
             [CITY, Sequence("h", of="h2"), Sequence("h2", of="city")],
             {},
-            'column "h" must be `of` a Categorical',
+            'column "h" must name a Categorical',
             ValueError,
         ),
         (
@@ -351,7 +354,8 @@ def test_what_a_column_looks_up():
     tables = [SPEC.table_of(column) for column in SPEC]
     assert tables == ["city", "city", None, "hour", "tag", "tag", "shop"]
     padding = [SPEC.padding_of(column) for column in SPEC]
-    assert padding == ["", "", None, None, "", "", 0]
+    assert padding[:2] + padding[4:] == ["", "", "", "", 0]
+    assert all(np.isnan(value) for value in padding[2:4])
     assert SPEC.source(SPEC["cities"]) is CITY and SPEC.source(SPEC["age"]) is None
 
 
@@ -409,7 +413,7 @@ def test_select():
         SPEC.select(["citty"])
     with raises('Did you mean "city"?'):
         SPEC.without("citty")
-    with raises('column "cities" must be `of` a Categorical'):
+    with raises('column "cities" must name a Categorical'):
         SPEC.without("city")
     with raises("`columns` must not be empty"):
         SPEC.without(*SPEC.names)
@@ -473,3 +477,53 @@ def test_a_spec_whose_files_are_not_kept(tmp_path):
 def test_load_of_nothing(tmp_path):
     with raises("spec.json", FileNotFoundError):
         FeatureSpec.load(tmp_path / "spec.json")
+
+
+ALONG = FeatureSpec(
+    [
+        Categorical("city", side="user"),
+        Bucketized("hour", side="context", boundaries=(6, 12)),
+        Crossed("cross", of=("city", "hour"), side="user", hash_buckets=9),
+        Categorical("item", side="item"),
+        Sequence("history", of="item", max_length=3),
+        Categorical("action", side="context", serve=False),
+        Sequence("actions", of="action", along="history", max_length=3),
+        NumericSequence("gaps", along="history", scaling="log1p", fill=0),
+        MultiCategorical("tags", side="item", weights="shares"),
+        NumericSequence("shares", along="tags", side="item"),
+    ]
+)
+
+
+def test_columns_that_go_with_others():
+    assert FeatureSpec.from_json(ALONG.to_json()) == ALONG
+    assert ALONG.raw_names(["cross"]) == ("city", "hour")
+    assert ALONG.raw_names(["gaps"]) == ("gaps", "history")
+    assert "cross" not in ALONG.raw_names()
+    assert [ALONG.width(ALONG[n]) for n in ("city", "history", "gaps")] == [None, 3, 3]
+    assert ALONG.table_of(ALONG["cross"]) == "cross"
+    assert ALONG.table_of(ALONG["gaps"]) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"cross": {"of": ("city", "item")}}, "must cross columns of its own side"),
+        ({"cross": {"of": ("city", "tags")}}, "must cross columns of single values"),
+        ({"cross": {"of": ("city", "action")}}, 'cannot be served without "action"'),
+        ({"cross": {"of": ("city", "gaps")}}, "must name a Categorical or Bucketized"),
+        ({"actions": {"along": "city"}}, "must name a Sequence or MultiCategorical"),
+        ({"actions": {"along": "tags", "max_length": 50}}, "on `side`"),
+        ({"actions": {"max_length": 4}}, 'agree with "history" on `max_length`'),
+        ({"gaps": {"along": "actions"}}, 'which goes along "history"'),
+        ({"history": {"serve": False}}, 'cannot be served without "history"'),
+        ({"tags": {"weights": "gaps"}}, 'must be along "tags", whose weights they are'),
+        ({"tags": {"weights": "item"}}, "must name a NumericSequence"),
+    ],
+)
+def test_columns_that_do_not_fit_others(change, text):
+    columns = [
+        dataclasses.replace(column, **change.get(column.name, {})) for column in ALONG
+    ]
+    with pytest.raises(ValueError, match=re.escape(text)):
+        FeatureSpec(columns)

@@ -7,9 +7,9 @@ import pyarrow as pa
 import tensorflow as tf
 
 from tfrec.encoder import IdEncoder
-from tfrec.features.columns import Bucketized, Column, Numeric
+from tfrec.features.columns import Column, Crossed, Numeric
 from tfrec.features.rows import pad, typed
-from tfrec.features.vocabulary import PADDING_ID
+from tfrec.features.vocabulary import PADDING_ID, UNKNOWN_ID
 
 
 def encode_block(
@@ -20,19 +20,30 @@ def encode_block(
     Each distinct value is looked up once, then spread over its rows.
     """
     spec = encoder.spec
+    values = typed(spec, block, encoder.raw_names, owner=owner)
     encoded = {}
+    for name in encoder.raw_names:
+        column, array = spec[name], values[name]
+        if not column.is_list:
+            encoded[name] = _encode(encoder, column, array)
+            continue
+        flat = _encode(encoder, column, array.flatten())
+        if getattr(column, "along", None) and flat.dtype == np.int32:
+            flat = np.where(flat == PADDING_ID, np.int32(UNKNOWN_ID), flat)
+        lengths = np.diff(array.offsets.to_numpy())
+        encoded[name] = pad(flat, lengths, 0, spec.width(column) or 1)
     for name in encoder.names:
         column = spec[name]
-        array = typed(spec, column, block[name], owner=owner)
-        if isinstance(column, (Numeric, Bucketized)):
-            encoded[name] = _numbers(encoder, column, array)
-        elif column.is_list:
-            lengths = np.diff(array.offsets.to_numpy())
-            ids = _ids(encoder, column, array.flatten())
-            encoded[name] = pad(ids, lengths, PADDING_ID, column.max_length)
-        else:
-            encoded[name] = _ids(encoder, column, array)
-    return encoded
+        if isinstance(column, Crossed):
+            ids = [tf.constant(encoded[of]) for of in column.of]
+            encoded[name] = encoder.cross(column, ids).numpy()
+    return {name: encoded[name] for name in encoder.names}
+
+
+def _encode(encoder: IdEncoder, column: Column, array: pa.Array) -> np.ndarray:
+    kind = array.type
+    numbers = pa.types.is_floating(kind) or pa.types.is_fixed_size_list(kind)
+    return (_numbers if numbers else _ids)(encoder, column, array)
 
 
 def _ids(encoder: IdEncoder, column: Column, array: pa.Array) -> np.ndarray:

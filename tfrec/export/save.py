@@ -19,6 +19,7 @@ from tfrec.export.models_config import write_models_config
 from tfrec.export.warmup import example_requests, write_warmup
 from tfrec.features import FeatureSpec
 from tfrec.features.columns import Numeric
+from tfrec.features.spec import half
 from tfrec.models.two_tower import TwoTower
 
 FORMAT = 1
@@ -152,15 +153,13 @@ class _Servable(tf.Module):
         model = self._model.value
         columns = self.encoder(features)
         rows = {
-            _half(self.spec, name): tf.shape(column)[0]
-            for name, column in columns.items()
+            half(self.spec[name]): tf.shape(values)[0]
+            for name, values in columns.items()
         }
         for tensor in model.inputs:
             if tensor.name not in columns:
-                half = _half(self.spec, tensor.name)
-                columns[tensor.name] = _missing(
-                    self.spec[tensor.name], rows.get(half, 1)
-                )
+                column = self.spec[tensor.name]
+                columns[tensor.name] = _missing(column, rows.get(half(column), 1))
         answer = model(
             [columns[tensor.name] for tensor in model.inputs], training=False
         )
@@ -201,15 +200,12 @@ class _Untracked:
         self.value = value
 
 
-def _half(spec: FeatureSpec, name: str) -> str:
-    return "item" if spec[name].side == "item" else "user"
-
-
 def _missing(column: Any, rows: tf.Tensor) -> tf.Tensor:
     """What a model is given for a column that is not served: padding, or 0."""
+    shape = [rows, 1] if column.is_list else [rows]
     if isinstance(column, Numeric):
-        return tf.zeros([rows, *column.shape], tf.float32)
-    return tf.zeros([rows, 1] if column.is_list else [rows], tf.int32)
+        return tf.zeros([*shape, *column.shape], tf.float32)
+    return tf.zeros(shape, tf.int32)
 
 
 def _write(

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.features import FeatureSpec, wire
-from tfrec.features.columns import Bucketized, Numeric
+from tfrec.features.columns import Categorical
 
 ROWS = (1, 32)
 
@@ -44,13 +44,12 @@ def _example(spec: FeatureSpec, name: str, examples: Any, rows: int) -> np.ndarr
     if examples is not None and len(examples[name]):
         return np.resize(examples[name], (rows, *examples[name].shape[1:]))
     column = spec[name]
-    if isinstance(column, (Numeric, Bucketized)):
-        shape = column.shape if isinstance(column, Numeric) else ()
-        return np.zeros((rows, *shape), np.float32)
-    source = spec.source(column)
-    is_text = source is None or source.dtype == "string"
-    value: Any = b"warm-up" if is_text else np.int64(-2)
     shape = (rows, 2) if column.is_list else (rows,)
+    source = spec.source(column)
+    if not isinstance(source, Categorical):
+        return np.zeros((*shape, *getattr(column, "shape", ())), np.float32)
+    is_text = source.dtype == "string"
+    value: Any = b"warm-up" if is_text else np.int64(-2)
     return np.full(shape, value, object if is_text else np.int64)
 
 

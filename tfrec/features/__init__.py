@@ -2,8 +2,10 @@
 
 from tfrec.features.columns import Bucketized as Bucketized
 from tfrec.features.columns import Categorical as Categorical
+from tfrec.features.columns import Crossed as Crossed
 from tfrec.features.columns import MultiCategorical as MultiCategorical
 from tfrec.features.columns import Numeric as Numeric
+from tfrec.features.columns import NumericSequence as NumericSequence
 from tfrec.features.columns import Sequence as Sequence
 from tfrec.features.rows import wire as wire
 from tfrec.features.spec import FeatureSpec as FeatureSpec

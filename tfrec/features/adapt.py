@@ -31,12 +31,12 @@ def adapt(
         for column in spec
         if (learner := _learner(column)) is not None
     }
-    names = list(learners)
+    names = spec.raw_names(learners)
     seen = 0
-    for block in blocks(rows, spec, names) if names else ():
+    for block in blocks(rows, spec, list(names)) if names else ():
+        values = typed(spec, block, names, owner=block.owner)
         for name, learner in learners.items():
-            column = spec[name]
-            learner.update(typed(spec, column, block[name], owner=block.owner))
+            learner.update(values[name])
             seen = max(seen, learner.rows)
     if names and not seen:
         raise ValueError(
@@ -71,7 +71,14 @@ def _write(
         if isinstance(column, Categorical) and isinstance(learner, _Values):
             _, counts = tables.setdefault(column.table_name, (column, Counter()))
             counts.update(learner.counts)
+    given = {
+        table: vocabulary.read(table, column.vocabulary, column.dtype).values()
+        for table, (column, _) in tables.items()
+        if column.vocabulary is not None
+    }
     for table, (column, counts) in tables.items():
+        if table in given:
+            continue
         kept = sum(1 for count in counts.values() if count >= column.min_count)
         if not kept:
             found = f"{len(counts)} values, none seen {column.min_count} times"
@@ -84,7 +91,9 @@ def _write(
         for value in counts:
             vocabulary.check_value(table, value)
     return tuple(
-        vocabulary.write(
+        _given(table, given[table], counts, directory, column.dtype)
+        if table in given
+        else vocabulary.write(
             table,
             counts,
             directory,
@@ -94,6 +103,19 @@ def _write(
         )
         for table, (column, counts) in tables.items()
     )
+
+
+def _given(
+    table: str,
+    values: list[Any],
+    counts: Counter[Any],
+    directory: str | os.PathLike[str],
+    dtype: str,
+) -> vocabulary.Vocabulary:
+    """A copy of a file that the column names, with what was counted."""
+    kept = {value: counts[value] for value in values}
+    left_out = sum(counts.values()) - sum(kept.values())
+    return vocabulary.write_ordered(table, kept, left_out, directory, dtype=dtype)
 
 
 class _Values:
@@ -125,7 +147,7 @@ class _Moments:
 
     def update(self, array: pa.Array) -> None:
         self.rows += len(array)
-        if pa.types.is_fixed_size_list(array.type):
+        if pa.types.is_nested(array.type):
             array = array.flatten()
         values = array.to_numpy(zero_copy_only=False).astype(np.float64)
         if not len(values):

@@ -80,6 +80,10 @@ class Categorical(_Column):
         max_size: int >= 1 or None. Keeps the most frequent values only.
         hash_buckets: int >= 1 or None. No vocabulary: values are hashed into
             that many rows.
+        vocabulary: str or None. Path of a text file with one value a line: these
+            values and no others, in this order; `adapt` only counts them.
+        trainable: False: the table's rows never change (see
+            `tfrec.growth.assign_rows` for how they get their values).
         padding: value that means "missing" (id 0, a zero vector). None: `""`
             for strings, -1 for int64.
         serve: False: exists in training only; the export does not ask for it.
@@ -96,6 +100,8 @@ class Categorical(_Column):
     min_count: int = 1
     max_size: int | None = None
     hash_buckets: int | None = None
+    vocabulary: str | None = None
+    trainable: bool = True
     padding: str | int | None = None
 
     kind: ClassVar[str] = "categorical"
@@ -126,6 +132,16 @@ class Categorical(_Column):
                     self.hash_buckets,
                     "Drop `min_count` and `max_size`, or drop `hash_buckets`.",
                 )
+        _checks.boolean(owner, trainable=self.trainable)
+        if self.vocabulary is not None:
+            _checks.string(owner, vocabulary=self.vocabulary)
+            others = self.min_count != 1 or self.max_size is not None
+            if others or self.hash_buckets is not None:
+                rule = "already says which values there are"
+                way_out = "Drop `min_count`, `max_size` and `hash_buckets`."
+                raise _checks.argument(
+                    owner, "vocabulary", rule, self.vocabulary, way_out
+                )
         check_padding(owner, self.padding, self.dtype)
 
     @property
@@ -144,6 +160,9 @@ class MultiCategorical(Categorical):
         separator: str or None. None: rows hold lists; else rows hold strings
             that are split at it.
         max_length: int >= 1. Values kept of one row (the last ones).
+        weights: str or None. Name of a `NumericSequence` along this column: the
+            weight w of each value x. `"sum"` is then sum(w x), `"mean"` sum(w x) /
+            sum(w), `"sqrtn"` sum(w x) / sqrt(sum(w^2)).
         The other arguments are those of `Categorical`.
 
     Raises: `ValueError` on a bad argument.
@@ -155,6 +174,7 @@ class MultiCategorical(Categorical):
     combiner: str = "mean"
     separator: str | None = None
     max_length: int = 50
+    weights: str | None = None
 
     kind: ClassVar[str] = "multi_categorical"
 
@@ -162,6 +182,11 @@ class MultiCategorical(Categorical):
         super()._check()
         _checks.one_of(self._owner, COMBINERS, combiner=self.combiner)
         check_list(self._owner, self.separator, self.max_length)
+        if self.weights is not None:
+            _checks.string(self._owner, weights=self.weights)
+            if self.combiner == "max":
+                rule = "have no meaning with the combiner 'max'"
+                raise _checks.argument(self._owner, "weights", rule, self.weights)
 
     @property
     def is_list(self) -> bool:
@@ -176,7 +201,12 @@ class Sequence(_Column):
 
     Args:
         name: str. The column's name.
-        of: str. Name of the `Categorical` column whose values these are.
+        of: str. Name of the `Categorical` or `Bucketized` column whose values
+            these are.
+        along: str or None. Name of another list column: this one holds an
+            attribute of its values, place by place. Rows must have lists of equal
+            length in both; a place that the other column leaves out is left out
+            here too, and a missing attribute is unknown.
         side: as in `Categorical`; a history is the user's.
         max_length: int >= 1. The newest values are kept.
         separator: str or None. None: rows hold lists; else strings to split.
@@ -191,6 +221,7 @@ class Sequence(_Column):
 
     side: str = "user"
     of: str = ""
+    along: str | None = None
     max_length: int = 50
     separator: str | None = None
     padding: str | int | None = None
@@ -199,6 +230,8 @@ class Sequence(_Column):
 
     def _check(self) -> None:
         _checks.string(self._owner, of=self.of)
+        if self.along is not None:
+            _checks.string(self._owner, along=self.along)
         check_list(self._owner, self.separator, self.max_length)
 
     @property
@@ -272,6 +305,44 @@ class Numeric(_Column):
 
 
 @dataclass(frozen=True)
+class NumericSequence(Numeric):
+    """A number for each value of a list column, such as a time gap or a weight.
+
+    Args:
+        name: str. The column's name.
+        along: str. Name of the list column whose values the numbers belong to.
+            Rows must have lists of equal length in both; a place that the other
+            column leaves out is left out here too.
+        separator: str or None. None: rows hold lists; else strings to split.
+        side: as in `Categorical`; a history is the user's.
+        The other arguments are those of `Numeric`, but for `shape`.
+
+    Raises: `ValueError` on a bad argument.
+
+    >>> NumericSequence("gaps", along="history", scaling="log1p", fill=0).kind
+    'numeric_sequence'
+    """
+
+    side: str = "user"
+    along: str = ""
+    separator: str | None = None
+
+    kind: ClassVar[str] = "numeric_sequence"
+
+    def _check(self) -> None:
+        super()._check()
+        _checks.string(self._owner, along=self.along)
+        check_list(self._owner, self.separator, 1)
+        if self.shape:
+            rule = "must be (): one number a place"
+            raise _checks.argument(self._owner, "shape", rule, self.shape)
+
+    @property
+    def is_list(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
 class Bucketized(_Column):
     """A number looked up by the interval that it falls into.
 
@@ -328,10 +399,78 @@ class Bucketized(_Column):
         return self.name
 
 
-Column = Categorical | MultiCategorical | Sequence | Numeric | Bucketized
+@dataclass(frozen=True)
+class Crossed(_Column):
+    """Combinations of values of other columns, hashed into a table of their own.
+
+    The id is 2 + hash(ids of the columns) mod `hash_buckets`; 0 where one of the
+    values is missing. Rows need not hold the column: it is made of the others.
+
+    Args:
+        name: str. The column's name; no column of the rows may bear it.
+        of: names of two or more `Categorical` or `Bucketized` columns, all of the
+            user (and context) or all of the item.
+        side: as in `Categorical`.
+        hash_buckets: int >= 1.
+        embedding_dim: int >= 1.
+        serve: as in `Categorical`.
+
+    Raises: `ValueError` on a bad argument.
+
+    >>> Crossed("city_x_hour", of=("city", "hour"), side="user", hash_buckets=99).of
+    ('city', 'hour')
+    """
+
+    of: tuple[str, ...] = ()
+    hash_buckets: int = 0
+    embedding_dim: int = 16
+
+    kind: ClassVar[str] = "crossed"
+
+    def _check(self) -> None:
+        owner = self._owner
+        names = self.of
+        if (
+            not isinstance(names, (tuple, list))
+            or len(set(names)) < max(len(names), 2)
+            or not all(isinstance(name, str) and name for name in names)
+        ):
+            rule = "must name two or more columns, each once"
+            raise _checks.argument(owner, "of", rule, names)
+        object.__setattr__(self, "of", tuple(names))
+        _checks.positive_int(
+            owner, hash_buckets=self.hash_buckets, embedding_dim=self.embedding_dim
+        )
+        if self.hash_buckets > MAX_ROWS - 2:
+            rule = f"must be an int <= {MAX_ROWS - 2}: ids are int32"
+            raise _checks.argument(owner, "hash_buckets", rule, self.hash_buckets)
+
+    @property
+    def table_name(self) -> str:
+        """The logical table's name."""
+        return self.name
+
+
+Column = (
+    Categorical
+    | MultiCategorical
+    | Sequence
+    | Numeric
+    | NumericSequence
+    | Bucketized
+    | Crossed
+)
 KINDS: dict[str, type] = {
     column.kind: column
-    for column in (Categorical, MultiCategorical, Sequence, Numeric, Bucketized)
+    for column in (
+        Categorical,
+        MultiCategorical,
+        Sequence,
+        Numeric,
+        NumericSequence,
+        Bucketized,
+        Crossed,
+    )
 }
 
 

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrec import _checks
-from tfrec.features.columns import Bucketized, Column, MultiCategorical, Numeric
-from tfrec.features.columns import Sequence as SequenceColumn
+from tfrec.features.columns import Categorical, Column, Numeric, NumericSequence
 
 if TYPE_CHECKING:
     from tfrec.features.spec import FeatureSpec
@@ -162,32 +161,112 @@ def _kind(value: Any) -> type:
 
 
 def typed(
-    spec: FeatureSpec, column: Column, array: pa.Array, *, owner: str = "FeatureSpec"
-) -> pa.Array:
-    """The column's values in the type that the encoder takes.
+    spec: FeatureSpec,
+    arrays: Mapping[str, pa.Array],
+    names: Iterable[str],
+    *,
+    owner: str = "FeatureSpec",
+) -> dict[str, pa.Array]:
+    """The columns' values in the types that the encoder takes.
 
     Categorical: string or int64 with nulls for missing. MultiCategorical and
     Sequence: lists of those, oldest first, without nulls, padding and all but
-    the newest `max_length`. Numeric: float32 (or fixed-size lists of it) without
-    nulls. Bucketized: float32, NaN for missing.
+    the newest `max_length`. What goes along such a list keeps the same places:
+    a Sequence with nulls for missing, a NumericSequence of float32. Numeric:
+    float32 (or fixed-size lists of it) without nulls. Bucketized: float32, NaN
+    for missing; lists of it without NaN.
 
     Raises: `ValueError` that names the column, what was found and the way out.
     """
-    if isinstance(array, pa.DictionaryArray):
-        array = array.dictionary_decode()
+    names = list(names)
+    found: dict[str, pa.Array] = {}
+    places: dict[str, Places] = {}
+    leads = [n for n in names if not getattr(spec[n], "along", None)]
+    for name in sorted(names, key=lambda name: name not in leads):
+        column, array = spec[name], arrays[name]
+        if isinstance(array, pa.DictionaryArray):
+            array = array.dictionary_decode()
+        if not column.is_list:
+            found[name] = _single(spec, column, array, owner)
+            continue
+        lengths, values = _flat_lists(owner, column, array)
+        lead = places.get(getattr(column, "along", None) or "")
+        if lead is not None:
+            _check_lengths(owner, column, lengths, lead)
+            values = _single(spec, column, lead.pick(values), owner, in_list=True)
+            found[name] = lead.as_lists(values)
+            continue
+        values = _single(spec, column, values, owner, in_list=True)
+        real = pc.is_valid(values).to_numpy(zero_copy_only=False)
+        if pa.types.is_floating(values.type):
+            real &= ~np.isnan(values.to_numpy(zero_copy_only=False))
+        if isinstance(column, NumericSequence):  # alone: `adapt` counts it all
+            real, kept = np.ones(len(values), bool), len(values)
+        else:
+            kept = spec.width(column) or 1
+        places[name] = Places(name, lengths, real, kept)
+        found[name] = places[name].as_lists(places[name].pick(values))
+    return {name: found[name] for name in names}
+
+
+class Places:
+    """Which places of a column's lists are kept: the newest that hold a value."""
+
+    def __init__(
+        self, name: str, lengths: np.ndarray, real: np.ndarray, max_length: int
+    ) -> None:
+        self.name = name
+        self.before = lengths
+        row_of = np.repeat(np.arange(len(lengths)), lengths)
+        kept = np.bincount(row_of[real], minlength=len(lengths)).astype(np.int64)
+        newest = np.cumsum(real) - 1 >= (np.cumsum(kept) - max_length)[row_of]
+        self.keep = real & newest
+        self.lengths = np.minimum(kept, max_length)
+
+    def pick(self, values: pa.Array) -> pa.Array:
+        """The values at the places that are kept."""
+        return values if self.keep.all() else values.filter(pa.array(self.keep))
+
+    def as_lists(self, values: pa.Array) -> pa.LargeListArray:
+        """Picked values, as one list a row."""
+        offsets = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
+        return pa.LargeListArray.from_arrays(pa.array(offsets), values)
+
+
+def _check_lengths(
+    owner: str, column: Column, lengths: np.ndarray, lead: Places
+) -> None:
+    wrong = lengths != lead.before
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        rule = f'must have lists as long as those of "{lead.name}", which it goes along'
+        found = f"{int(lengths[row])} and {int(lead.before[row])} values in row {row}"
+        raise _checks.column(owner, column.name, rule, found)
+
+
+def _single(
+    spec: FeatureSpec,
+    column: Column,
+    array: pa.Array,
+    owner: str,
+    in_list: bool = False,
+) -> pa.Array:
+    """One value a row, or the values of all lists one after another."""
     if isinstance(column, Numeric) and column.shape:
         return _vectors(owner, column, array, column.shape[0])
-    if isinstance(column, (Numeric, Bucketized)):
-        return _numbers(owner, column, array)
     source = spec.source(column)
-    dtype = source.dtype if source is not None else "string"
-    padding = spec.padding_of(column)
-    if isinstance(column, (MultiCategorical, SequenceColumn)):
-        return _lists(owner, column, array, dtype, padding)
-    return _missing(_scalars(owner, column.name, array, dtype), padding)
+    if not isinstance(source, Categorical):
+        if in_list and _is_text(array.type):
+            array = _parse(owner, column.name, array, pa.float64(), "numbers")
+        return _numbers(owner, column, array, where="place" if in_list else "row")
+    if in_list and _is_text(array.type) and source.dtype == "int64":
+        if getattr(column, "separator", None) is not None:
+            array = _parse(owner, column.name, array, pa.int64(), "integers")
+    array = _scalars(owner, column.name, array, source.dtype)
+    return _missing(array, spec.padding_of(column))
 
 
-def _missing(array: pa.Array, padding: str | int | None) -> pa.Array:
+def _missing(array: pa.Array, padding: Any) -> pa.Array:
     """Null where the value is the padding."""
     equal = pc.equal(array, pa.scalar(padding, array.type))
     return pc.if_else(equal, pa.scalar(None, array.type), array)
@@ -253,18 +332,27 @@ def _whole(owner: str, name: str, array: pa.Array) -> pa.Array:
     return wide.cast(pa.int64())
 
 
-def _lists(
-    owner: str, column: Any, array: pa.Array, dtype: str, padding: Any
-) -> pa.LargeListArray:
-    name, split = column.name, False
+def _flat_lists(
+    owner: str, column: Any, array: pa.Array
+) -> tuple[np.ndarray, pa.Array]:
+    """The lists' lengths and their values one after another."""
+    name = column.name
     if pa.types.is_null(array.type):
-        array = array.cast(pa.list_(pa.string() if dtype == "string" else pa.int64()))
+        array = array.cast(pa.list_(pa.null()))
     if _is_text(array.type) or _is_bytes(array.type):
         if column.separator is None:
             way_out = "Pass lists, or give the column a `separator`."
             raise _checks.column(owner, name, "must hold lists", _found(array), way_out)
         array = pc.split_pattern(_text(owner, name, array), column.separator)
-        split = True
+        pieces = pc.list_flatten(array)
+        empty = pc.equal(pieces, "")
+        values = pc.if_else(empty, pa.scalar(None, pieces.type), pieces)
+        lengths = _lengths(array)
+        # "" is an empty list, not a list of one missing value.
+        alone = np.repeat(lengths == 1, lengths) & empty.to_numpy(zero_copy_only=False)
+        row_of = np.repeat(np.arange(len(lengths)), lengths)
+        lengths[row_of[alone]] = 0
+        return lengths, values.filter(pa.array(~alone))
     kind = array.type
     if not _is_list(kind):
         way_out = "Wrap each row's values in a list."
@@ -273,53 +361,47 @@ def _lists(
         way_out = "Flatten each row, or give each level a column of its own."
         rule = "must hold lists of single values"
         raise _checks.column(owner, name, rule, f"lists of lists ({kind})", way_out)
-    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(
-        zero_copy_only=False
-    )
     values = pc.list_flatten(array)
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
-    if split:
-        values = _pieces(owner, name, values, dtype)
-    values = _missing(_scalars(owner, name, values, dtype), padding)
-    row_of = np.repeat(np.arange(len(lengths)), lengths)
-    keep = values.is_valid().to_numpy(zero_copy_only=False)
-    lengths = np.bincount(row_of[keep], minlength=len(lengths)).astype(np.int64)
-    ends = np.cumsum(lengths)
-    place = np.arange(len(row_of)) if keep.all() else np.cumsum(keep) - 1
-    newest = keep & (place >= (ends - column.max_length)[row_of])
-    if not newest.all():
-        values = values.filter(pa.array(newest))
-        lengths = np.minimum(lengths, column.max_length)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-    return pa.LargeListArray.from_arrays(offsets, values)
+    return _lengths(array), values
 
 
-def _pieces(owner: str, name: str, values: pa.Array, dtype: str) -> pa.Array:
-    """What stood between separators; null where nothing did."""
-    if dtype == "int64":
-        values = pc.utf8_trim_whitespace(values)
+def _lengths(array: pa.Array) -> np.ndarray:
+    lengths = pc.fill_null(pc.list_value_length(array), 0)
+    return lengths.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _parse(
+    owner: str, name: str, values: pa.Array, kind: pa.DataType, what: str
+) -> pa.Array:
+    """Text that stood between separators, as numbers."""
+    values = pc.utf8_trim_whitespace(values)
     values = pc.if_else(pc.equal(values, ""), pa.scalar(None, values.type), values)
-    if dtype == "string":
-        return values
     try:
-        return values.cast(pa.int64())
+        return values.cast(kind)
     except pa.ArrowInvalid as error:
-        rule = "must hold integers between its separators"
-        way_out = 'Correct the rows, or use dtype="string".'
+        rule = f"must hold {what} between its separators"
+        way_out = "Correct the rows"
+        way_out += ', or use dtype="string".' if what == "integers" else "."
         raise _checks.column(owner, name, rule, str(error), way_out) from error
 
 
 def _numbers(
-    owner: str, column: Any, array: pa.Array, rows: np.ndarray | None = None
+    owner: str,
+    column: Any,
+    array: pa.Array,
+    rows: np.ndarray | None = None,
+    where: str = "row",
 ) -> pa.Array:
     """The numbers as float32; `rows` hold equally many of them, None: one each."""
     name, kind = column.name, array.type
 
-    def row_of(place: int) -> int:
-        return place if rows is None else int(rows[place * len(rows) // len(array)])
+    def row_of(place: int) -> str:
+        row = place if rows is None else int(rows[place * len(rows) // len(array)])
+        return f"{where} {row}"
 
     if pa.types.is_null(kind):
         array = array.cast(pa.float64())
@@ -336,7 +418,7 @@ def _numbers(
     if isinstance(column, Numeric) and missing.any():
         if column.fill is None:
             rule = "must not be missing"
-            found = f"NaN or null in row {row_of(int(np.argmax(missing)))}"
+            found = f"NaN or null in {row_of(int(np.argmax(missing)))}"
             found += f", {int(missing.sum())} in all"
             way_out = "Clean the rows, or give the column a `fill` value."
             raise _checks.column(owner, name, rule, found, way_out)
@@ -347,7 +429,7 @@ def _numbers(
     if infinite.any():
         place = int(np.argmax(infinite))
         rule = "must hold finite float32 numbers"
-        found = f"{values[place]} in row {row_of(place)}"
+        found = f"{values[place]} in {row_of(place)}"
         raise _checks.column(owner, name, rule, found, "Clip or clean the column.")
     return pa.array(narrow)
 
@@ -420,8 +502,9 @@ def wire(
 
     Categorical `(N,)` bytes objects or int64; MultiCategorical and Sequence
     `(N, T)` of those, T the longest list, shorter rows filled with the column's
-    padding on the right; Numeric `(N,)` or `(N, n)` float32; Bucketized `(N,)`.
-    Missing values are the padding.
+    padding on the right; Numeric `(N,)` or `(N, n)` float32; Bucketized `(N,)`;
+    NumericSequence `(N, T)`. Missing values are the padding, numbers NaN. Crossed
+    columns are made of others and not sent.
 
     Args:
         spec: the FeatureSpec.
@@ -431,22 +514,15 @@ def wire(
 
     Raises: `ValueError` as `read_columns` and `typed` do.
     """
-    names = list(spec.names if names is None else names)
+    names = list(spec.raw_names(names))
     arrays = read_columns(rows, names, owner=owner)
-    return {
-        name: wire_array(spec, spec[name], arrays[name], owner=owner) for name in names
-    }
+    values = typed(spec, arrays, names, owner=owner)
+    return {name: _wire(spec, spec[name], values[name]) for name in names}
 
 
-def wire_array(
-    spec: FeatureSpec, column: Column, array: pa.Array, *, owner: str = "FeatureSpec"
-) -> np.ndarray:
-    """One column of `wire`."""
-    array = typed(spec, column, array, owner=owner)
+def _wire(spec: FeatureSpec, column: Column, array: pa.Array) -> np.ndarray:
     if isinstance(column, Numeric) and column.shape:
         return array.flatten().to_numpy().reshape(-1, column.shape[0])
-    if isinstance(column, (Numeric, Bucketized)):
-        return array.to_numpy(zero_copy_only=False)
     padding = spec.padding_of(column)
     filler: Any = padding.encode() if isinstance(padding, str) else padding
     if not column.is_list:
@@ -459,6 +535,8 @@ def wire_array(
 def _plain(array: pa.Array, padding: Any) -> np.ndarray:
     if pa.types.is_string(array.type):
         array = array.cast(pa.binary())
+    if pa.types.is_floating(array.type):
+        return array.to_numpy(zero_copy_only=False)
     return pc.fill_null(array, padding).to_numpy(zero_copy_only=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ from tfrec.features.columns import (
     Bucketized,
     Categorical,
     Column,
+    Crossed,
+    MultiCategorical,
     Numeric,
+    NumericSequence,
     Sequence,
     check_padding,
 )
@@ -36,6 +40,7 @@ class Table:
         sides: the towers that read it: `"user"` (user and context columns),
             `"item"`.
         columns: names of the columns that look it up.
+        trainable: False: its rows never change.
     """
 
     name: str
@@ -43,6 +48,24 @@ class Table:
     embedding_dim: int
     sides: tuple[str, ...]
     columns: tuple[str, ...]
+    trainable: bool = True
+
+
+def half(column: Column) -> str:
+    """Which tower reads a column: `"user"` (context too) or `"item"`."""
+    return "item" if column.side == "item" else "user"
+
+
+# What columns that look up one table must agree on.
+SAME_IN_A_TABLE = (
+    "embedding_dim",
+    "dtype",
+    "hash_buckets",
+    "min_count",
+    "max_size",
+    "vocabulary",
+    "trainable",
+)
 
 
 @dataclass(frozen=True)
@@ -118,25 +141,78 @@ class FeatureSpec:
 
     def _check_references(self) -> None:
         for column in self.columns:
-            if not isinstance(column, Sequence):
-                continue
-            target = self.get(column.of)
-            if not isinstance(target, Categorical):
-                rule = "must be `of` a Categorical or MultiCategorical of the spec"
-                names = [c.name for c in self.columns if isinstance(c, Categorical)]
-                found = f'of="{column.of}", the spec has {_checks.quoted(names)}'
-                way_out = "Add the column, or correct `of`."
-                raise _checks.column(self, column.name, rule, found, way_out)
-            check_padding(f'Sequence "{column.name}"', column.padding, target.dtype)
+            if isinstance(column, Sequence):
+                target = self._refers(column, "of", (Categorical, Bucketized))
+                dtype = getattr(target, "dtype", "")
+                if dtype:
+                    check_padding(f'Sequence "{column.name}"', column.padding, dtype)
+            if isinstance(column, (Sequence, NumericSequence)) and column.along:
+                self._check_along(column)
+            if isinstance(column, MultiCategorical) and column.weights:
+                weights = self._refers(column, "weights", (NumericSequence,))
+                if weights.along != column.name:
+                    rule = f'must be along "{column.name}", whose weights they are'
+                    found = f'along="{weights.along}"'
+                    raise _checks.column(self, weights.name, rule, found)
+            if isinstance(column, Crossed):
+                self._check_crossed(column)
+
+    def _refers(
+        self, column: Column, argument: str, kinds: tuple[type, ...], name: str = ""
+    ) -> Any:
+        """The column that an argument names, of one of these kinds."""
+        name = name or getattr(column, argument)
+        target = self.get(name)
+        if isinstance(target, kinds) and target is not column:
+            return target
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        rule = f"must name a {wanted} of the spec in `{argument}`"
+        names = [c.name for c in self.columns if isinstance(c, kinds)]
+        found = f'{argument}="{name}", the spec has {_checks.quoted(names) or "none"}'
+        way_out = f"Add the column, or correct `{argument}`."
+        raise _checks.column(self, column.name, rule, found, way_out)
+
+    def _check_along(self, column: Any) -> None:
+        lead = self._refers(column, "along", (Sequence, MultiCategorical))
+        if getattr(lead, "along", None):
+            rule = "must go along a column that goes along no other"
+            found = f'"{lead.name}", which goes along "{lead.along}"'
+            raise _checks.column(self, column.name, rule, found)
+        same: dict[str, Any] = {"side": (half(column), half(lead))}
+        if isinstance(column, Sequence):
+            same["max_length"] = (column.max_length, lead.max_length)
+        for name, (own, other) in same.items():
+            if own != other:
+                rule = f'must agree with "{lead.name}" on `{name}`: it goes along it'
+                found = f"{own!r} and {other!r}"
+                raise _checks.column(self, column.name, rule, found)
+        if column.serve and not lead.serve:
+            rule = f'cannot be served without "{lead.name}", which it goes along'
+            raise _checks.column(self, column.name, rule, "serve=True")
+
+    def _check_crossed(self, column: Crossed) -> None:
+        for name in column.of:
+            target = self._refers(column, "of", (Categorical, Bucketized), name)
+            if target.is_list:
+                rule = "must cross columns of single values"
+                found = f'"{name}", a {type(target).__name__}'
+                raise _checks.column(self, column.name, rule, found)
+            if half(target) != half(column):
+                rule = "must cross columns of its own side: towers cannot see both"
+                found = f'side={column.side!r}, "{name}" has {target.side!r}'
+                raise _checks.column(self, column.name, rule, found)
+            if column.serve and not target.serve:
+                rule = f'cannot be served without "{name}", which it crosses'
+                way_out = "Give it serve=False."
+                raise _checks.column(self, column.name, rule, "serve=True", way_out)
 
     def _check_tables(self) -> None:
         owners: dict[str, Column] = {}
         for column in self.columns:
-            if not isinstance(column, (Categorical, Bucketized)):
+            if not isinstance(column, (Categorical, Bucketized, Crossed)):
                 continue
             first = owners.setdefault(column.table_name, column)
-            same = ("embedding_dim", "dtype", "hash_buckets", "min_count", "max_size")
-            for name in same:
+            for name in SAME_IN_A_TABLE:
                 one, other = getattr(first, name, None), getattr(column, name, None)
                 if one != other:
                     rule = f'must agree with "{first.name}" on `{name}`: both look up'
@@ -208,28 +284,50 @@ class FeatureSpec:
         """Names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
-    def source(self, column: Column) -> Categorical | None:
-        """The Categorical that says how `column`'s raw values are looked up."""
+    def raw_names(self, names: Iterable[str] | None = None) -> tuple[str, ...]:
+        """The columns that rows must hold for these (None: all) to be encoded.
+
+        A crossed column is made of those it crosses; one that goes along another
+        needs that one too.
+        """
+        needed: dict[str, None] = {}
+        for name in self.names if names is None else names:
+            column = self[name]
+            if isinstance(column, Crossed):
+                needed.update(dict.fromkeys(column.of))
+            else:
+                along = getattr(column, "along", None)
+                needed.update(dict.fromkeys([name, along or name]))
+        return tuple(needed)
+
+    def source(self, column: Column) -> Categorical | Bucketized | None:
+        """The column that says how `column`'s raw values become ids, if they do."""
         if isinstance(column, Sequence):
             column = self[column.of]
-        return column if isinstance(column, Categorical) else None
+        return column if isinstance(column, (Categorical, Bucketized)) else None
 
     def table_of(self, column: Column) -> str | None:
         """Name of the table that `column` looks up; None for numbers."""
-        if isinstance(column, Bucketized):
-            return column.table_name
-        source = self.source(column)
+        source = column if isinstance(column, Crossed) else self.source(column)
         return source.table_name if source is not None else None
 
-    def padding_of(self, column: Column) -> str | int | None:
-        """The raw value that means "missing" in `column`; None for numbers."""
+    def padding_of(self, column: Column) -> str | int | float | None:
+        """The raw value that means "missing" in `column`; NaN for numbers."""
         source = self.source(column)
-        if source is None:
-            return None
+        if not isinstance(source, Categorical):
+            return math.nan
         own = getattr(column, "padding", None)
         if own is None:
             own = source.padding
         return own if own is not None else ("" if source.dtype == "string" else -1)
+
+    def width(self, column: Column) -> int | None:
+        """How many values an encoded row has; None: one, and no axis for it."""
+        if isinstance(column, NumericSequence):
+            return self.width(self[column.along])
+        if isinstance(column, (MultiCategorical, Sequence)):
+            return column.max_length
+        return column.shape[0] if isinstance(column, Numeric) and column.shape else None
 
     def vocabulary(self, table: str) -> Vocabulary:
         """The table's vocabulary.
@@ -256,13 +354,12 @@ class FeatureSpec:
             name = self.table_of(column)
             if name is None:
                 continue
-            side = "item" if column.side == "item" else "user"
+            side = half(column)
             if name not in found:
-                owner = (
-                    column if isinstance(column, Bucketized) else self.source(column)
-                )
-                dim = owner.embedding_dim  # type: ignore[union-attr]
-                found[name] = Table(name, self._rows(name, owner), dim, (side,), ())
+                owner: Any = self.source(column) or column
+                dim, rows = owner.embedding_dim, self._rows(name, owner)
+                trainable = getattr(owner, "trainable", True)
+                found[name] = Table(name, rows, dim, (side,), (), trainable)
             table = found[name]
             found[name] = dataclasses.replace(
                 table,
@@ -337,6 +434,30 @@ class FeatureSpec:
         from tfrec.features.adapt import adapt
 
         return adapt(self, rows, directory)
+
+    def extend(self, rows: Any, directory: str | os.PathLike[str]) -> FeatureSpec:
+        """Adds to the vocabularies what new rows hold, in one pass.
+
+        Values that are there keep their ids, and their counts grow. Values that a
+        vocabulary lacks get the ids behind them, most frequent first, ties in order
+        of the value: those that the new rows alone hold `min_count` times, and as
+        many as `max_size` leaves room for. What was learned of numbers (scaling,
+        boundaries) stays as it is, hashed columns have nothing to learn, and a
+        column with a `vocabulary` of its own is only counted.
+
+        Args:
+            rows: as in `adapt`; the new rows only.
+            directory: where the new vocabulary files are written, one of its own:
+                the files of this spec are neither changed nor needed by the new.
+
+        Returns: a new spec; `tfrec.extend` fits a trained model to it.
+        Raises: `ValueError` when this spec is not adapted, its files have changed or
+        the directory holds vocabularies already, and as `adapt` does; nothing is
+        written then.
+        """
+        from tfrec.features.extend import extend
+
+        return extend(self, rows, directory)
 
     def to_json(self) -> str:
         """The spec as JSON text."""

@@ -3,7 +3,9 @@
 A vocabulary is a UTF-8 text file with one value a line, most frequent first,
 ties in order of the value. Beside `NAME.txt` stands `NAME.counts` with one
 count a line and, last, the count of all values that were left out. The value in
-line n (from 0) has id n + 2: id 0 is padding, id 1 is unknown.
+line n (from 0) has id n + 2: id 0 is padding, id 1 is unknown. What
+`FeatureSpec.extend` adds stands behind the values that were there, in the same
+order among themselves.
 """
 
 from __future__ import annotations
@@ -154,14 +156,37 @@ def write(
             f'Vocabulary: table "{table}" has no value with min_count={min_count}. '
             f"Received: {len(counts)} values. Lower `min_count` or check the column."
         )
-    for value, _ in ordered:
-        check_value(table, value)
     left_out = sum(counts.values()) - sum(count for _, count in ordered)
+    return write_ordered(table, dict(ordered), left_out, directory, dtype=dtype)
+
+
+def write_ordered(
+    table: str,
+    counts: Mapping[Any, int],
+    left_out: int,
+    directory: str | os.PathLike[str],
+    *,
+    dtype: str,
+) -> Vocabulary:
+    """Writes all values in the order given, and describes the file.
+
+    Args:
+        table: str. The table's name; the file is `TABLE.txt`.
+        counts: value -> occurrences, in the order of the ids.
+        left_out: int. Occurrences of all other values.
+        directory: where to write; made when it is not there.
+        dtype: `"string"` or `"int64"`.
+
+    Returns: the `Vocabulary`.
+    Raises: `ValueError` when a value is empty or has a line break.
+    """
+    for value in counts:
+        check_value(table, value)
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{table}.txt"
-    _replace(counts_file(file), [*(str(count) for _, count in ordered), str(left_out)])
-    _replace(file, [str(value) for value, _ in ordered])
+    _replace(counts_file(file), [*map(str, counts.values()), str(left_out)])
+    _replace(file, map(str, counts))
     return read(table, file, dtype)
 
 

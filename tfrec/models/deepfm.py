@@ -8,7 +8,15 @@ from tfrec.features import FeatureSpec
 from tfrec.layers.basic.linear_term import LinearTerm
 from tfrec.layers.basic.mlp import MLP
 from tfrec.layers.interaction.fm import FM
-from tfrec.models.towers import common_dim, flat, joined, pooled, stacked
+from tfrec.models.towers import (
+    SIDES,
+    check_spec,
+    common_dim,
+    flat,
+    joined,
+    pooled,
+    stacked,
+)
 
 
 def deepfm(
@@ -40,6 +48,7 @@ def deepfm(
     Raises: `ValueError` on a bad argument or columns of different width.
     """
     owner = "deepfm"
+    check_spec(owner, spec)
     _checks.hidden_units(owner, hidden_units=hidden_units)
     _checks.rate(owner, dropout=dropout, unknown_rate=unknown_rate)
     dim = common_dim(owner, spec)
@@ -53,33 +62,45 @@ def deepfm(
         name="weights",
     )
     inputs, first, numbers, fields = [], [], [], []
-    for side, sides in (("user", ("user", "context")), ("item", ("item",))):
+    for side, sides in SIDES.items():
         of_side = inputs_of(spec, *sides)
         if not of_side:
             continue
         inputs += of_side
         looked_up = tables(of_side)
-        vectors = pooled(looked_up, ("mean",), side)
-        fields.append(stacked(vectors, looked_up.numbers, dim, side, seed))
-        scalars = pooled(weights(of_side), ("mean",), f"{side}_linear")
+        vectors = pooled(looked_up, ("mean",), f"deepfm_{side}")
+        scalars = pooled(weights(of_side), ("mean",), f"deepfm_{side}_linear")
         if scalars:
-            first.append(flat(scalars, {}, f"{side}_linear"))
+            first.append(flat(scalars, {}, f"deepfm_{side}_linear"))
+        x = None
         if looked_up.numbers:
-            numbers.append(flat([], looked_up.numbers, f"{side}_linear_numbers"))
+            x = flat([], looked_up.numbers, f"deepfm_{side}_numbers")
+            numbers.append(x)
+        fields.append(stacked(vectors, x, dim, f"deepfm_{side}", seed))
 
-    vectors = joined(fields, "fields")  # (B, F, D)
+    vectors = joined(fields, "deepfm_fields")  # (B, F, D)
     terms = [
-        joined(part, name) for part, name in ((first, "l"), (numbers, "x")) if part
+        joined(part, f"deepfm_{name}")
+        for part, name in ((first, "weights"), (numbers, "numbers"))
+        if part
     ]
-    linear = LinearTerm(name="linear")(terms)
-    pairs = FM(name="pairs")(vectors)
+    if first:
+        linear = LinearTerm(name="deepfm_linear")(terms)
+    else:  # numbers only: b + sum_n w_n x_n
+        weighted = keras.layers.Dense(
+            1, kernel_initializer="zeros", name="deepfm_linear"
+        )
+        linear = weighted(terms[0])
+    pairs = FM(name="deepfm_pairs")(vectors)
     deep = MLP(
         (*hidden_units, 1),
         activation=activation,
         last_activation="linear",
         dropout=dropout,
         seed=seed,
-        name="deep",
-    )(keras.layers.Flatten(name="flat_fields")(vectors))
-    logit = keras.layers.Add(name="logit")([linear, pairs, deep])
+        name="deepfm_deep",
+    )(keras.layers.Flatten(name="deepfm_flat")(vectors))
+    logit = keras.layers.Add(dtype="float32", name="deepfm_logit")(
+        [linear, pairs, deep]
+    )
     return keras.Model(inputs, logit, name="deepfm")

@@ -3,9 +3,13 @@
 import keras
 
 from tfrec import _checks
+from tfrec.features import FeatureSpec
 from tfrec.layers.basic.join_sides import JoinSides
 from tfrec.layers.basic.numeric_fields import NumericFields
 from tfrec.layers.sequence.masked_pooling import MaskedPooling
+
+# Which columns the two halves of a model read.
+SIDES = {"user": ("user", "context"), "item": ("item",)}
 
 
 def pooled(fields, poolings, name):
@@ -27,12 +31,14 @@ def flat(tensors, numbers, name):
 
 
 def stacked(tensors, numbers, embedding_dim, name, seed=None):
-    """`(batch, fields, dim)` of vectors, numbers scaled by a vector each."""
+    """`(batch, fields, dim)` of vectors and of numbers scaled by a vector each.
+
+    `numbers` is a `(batch, n)` tensor or None.
+    """
     rows = [keras.layers.Reshape((1, embedding_dim))(tensor) for tensor in tensors]
-    if numbers:
-        flat_numbers = flat([], numbers, f"{name}_numbers")
+    if numbers is not None:
         layer = NumericFields(embedding_dim, seed=seed, name=f"{name}_number_fields")
-        rows.append(layer(flat_numbers))
+        rows.append(layer(numbers))
     if len(rows) == 1:
         return rows[0]
     return keras.layers.Concatenate(axis=1, name=f"{name}_fields")(rows)
@@ -59,6 +65,14 @@ def common_dim(owner, spec):
                 "product. Give all columns the same `embedding_dim`."
             )
     return tables[0].embedding_dim if tables else 16
+
+
+def check_spec(owner, spec):
+    """Raises `TypeError` when `spec` is not a FeatureSpec."""
+    if not isinstance(spec, FeatureSpec):
+        raise _checks.argument(
+            owner, "spec", "must be a FeatureSpec", spec, kind=TypeError
+        )
 
 
 def check_side(owner, spec, inputs, side):

@@ -30,9 +30,13 @@ class TwoTower(keras.Model):
         log_q: array `(rows of item_id's table,)`, log of the share of training
             rows by id, or None: no correction.
 
+    Under `tf.distribute` each replica has its own part of the batch: the
+    negatives of a row are the other items of its replica.
+
     Call arguments: a dict of columns; keys that no tower reads are ignored.
     Shapes: `(batch, batch)` float32 out.
-    Raises: `ValueError` on a bad argument or a missing column (by name).
+    Raises: `ValueError` on a bad argument or a missing column (by name);
+    `TypeError` when a tower is not a keras.Model.
     """
 
     def __init__(
@@ -41,6 +45,12 @@ class TwoTower(keras.Model):
         super().__init__(**kwargs)
         _checks.string(self, item_id=item_id)
         _checks.number(self, above=0, temperature=temperature)
+        _check_towers(self, user_tower=user_tower, item_tower=item_tower)
+        if log_q is not None:
+            log_q = np.asarray(log_q, np.float32)
+            if log_q.ndim != 1 or len(log_q) < 2 or not np.isfinite(log_q).all():
+                rule = "must be a vector of >= 2 finite numbers"
+                raise _checks.argument(self, "log_q", rule, log_q)
         widths = (user_tower.output_shape, item_tower.output_shape)
         if len(widths[0]) != 2 or widths[0] != widths[1]:
             rule = "must both end in (batch, dim) of one width"
@@ -54,7 +64,7 @@ class TwoTower(keras.Model):
             name="towers",
         )
         self.item_id = item_id
-        self.temperature = temperature
+        self.temperature = float(temperature)
         self.num_items = None if log_q is None else len(log_q)
         if log_q is not None:
             self.log_q = self.add_weight(
@@ -64,13 +74,8 @@ class TwoTower(keras.Model):
                 trainable=False,
                 autocast=False,
             )
-            log_q = np.asarray(log_q, np.float32)
-            if not np.isfinite(log_q).all():
-                raise _checks.argument(self, "log_q", "must be finite", log_q)
             self.log_q.assign(log_q)
-
-    def build(self, input_shape=None):
-        self.built = True
+        self.built = True  # the towers have all weights already
 
     def _columns(self, inputs, tower):
         names = [tensor.name for tensor in tower.inputs]
@@ -90,7 +95,8 @@ class TwoTower(keras.Model):
         users, items = self._vectors(inputs, training)
         users, items = ops.cast(users, "float32"), ops.cast(items, "float32")
         scores = ops.matmul(users, ops.transpose(items)) / self.temperature
-        ids = ops.reshape(inputs[self.item_id], (-1,))
+        # MirroredStrategy builds a model on the mean of its batches: floats.
+        ids = ops.cast(ops.reshape(inputs[self.item_id], (-1,)), "int64")
         if self.num_items is not None:
             known = ops.where((ids >= 0) & (ids < self.num_items), ids, 1)
             scores = scores - tf.gather(self.log_q.value, known)[None, :]
@@ -113,7 +119,8 @@ class TwoTower(keras.Model):
     def predict_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         users, items = self._vectors(x, training=False)
-        return ops.sum(ops.cast(users * items, "float32"), axis=1, keepdims=True)
+        users, items = ops.cast(users, "float32"), ops.cast(items, "float32")
+        return ops.sum(users * items, axis=1, keepdims=True)
 
     def get_config(self):
         return {
@@ -144,6 +151,19 @@ class TwoTower(keras.Model):
         )
         log_q = None if rows is None else np.zeros(rows, np.float32)
         return cls(user_tower, item_tower, log_q=log_q, **config)
+
+
+def _check_towers(owner, **towers):
+    """Functional models with inputs of their own."""
+    for name, tower in towers.items():
+        if not isinstance(tower, keras.Model) or not getattr(tower, "inputs", None):
+            rule = "must be a functional keras.Model with named inputs"
+            raise _checks.argument(owner, name, rule, tower, kind=TypeError)
+    names = [{tensor.name for tensor in tower.inputs} for tower in towers.values()]
+    both = sorted(set.intersection(*names))
+    if both:
+        rule = "must each read columns of their own"
+        raise _checks.argument(owner, "towers", rule, both)
 
 
 def _diagonal(scores):

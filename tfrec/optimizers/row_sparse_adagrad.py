@@ -18,7 +18,9 @@ class RowSparseAdagrad(keras.optimizers.Optimizer):
     variables are updated by the same rule.
 
     Differs: Keras' own Adagrad adds up the squares of the parts where a row
-    occurs twice in a batch, and reads the whole table in every step.
+    occurs twice in a batch, and reads the whole table in every step. Under
+    mixed_float16 Keras scales the loss and looks for infinities in gradients as
+    long as the table: take mixed_bfloat16, or `compile(auto_scale_loss=False)`.
 
     Args:
         learning_rate: number, schedule or callable.
@@ -64,8 +66,8 @@ class RowSparseAdagrad(keras.optimizers.Optimizer):
                     "Leave it out, or train with a Keras optimizer.",
                 )
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
-        self.initial_accumulator_value = initial_accumulator_value
-        self.epsilon = epsilon
+        self.initial_accumulator_value = float(initial_accumulator_value)
+        self.epsilon = float(epsilon)
 
     def build(self, variables):
         if self.built:

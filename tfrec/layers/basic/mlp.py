@@ -3,6 +3,7 @@
 import keras
 
 from tfrec import _checks
+from tfrec.layers.basic.dropout import Dropout
 
 
 @keras.saving.register_keras_serializable(package="tfrec")
@@ -17,7 +18,7 @@ class MLP(keras.layers.Layer):
         activation: name of a Keras activation, for all layers but the last.
         last_activation: name of a Keras activation, or None: that of the others.
         dropout: number in [0, 1).
-        seed: int or None.
+        seed: int >= 0 or None.
 
     Shapes: `(batch, dim)` float in, `(batch, hidden_units[-1])` out.
     Raises: `ValueError` on a bad argument or an input that is not rank 2.
@@ -37,12 +38,17 @@ class MLP(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         _checks.hidden_units(self, hidden_units=hidden_units)
+        _activation(self, activation=activation)
+        if last_activation is not None:
+            _activation(self, last_activation=last_activation)
         _checks.rate(self, dropout=dropout)
-        self.hidden_units = tuple(hidden_units)
+        if seed is not None:
+            _checks.integer(self, seed=seed)
+        self.hidden_units = tuple(int(units) for units in hidden_units)
         self.activation = activation
         self.last_activation = last_activation
-        self.dropout = dropout
-        self.seed = seed
+        self.dropout = float(dropout)
+        self.seed = seed if seed is None else int(seed)
 
     def build(self, input_shape):
         _checks.shape(self, inputs=(input_shape, "batch, dim"))
@@ -56,14 +62,16 @@ class MLP(keras.layers.Layer):
                 activation=(last and self.last_activation) or self.activation,
                 kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
                 dtype=self.dtype_policy,
+                name=f"dense_{number}",
             )
             dense.build(shape)
             shape = (shape[0], units)
             self.dense.append(dense)
             rate = 0.0 if last else self.dropout
-            self.drop.append(
-                keras.layers.Dropout(rate, seed=seed, dtype=self.dtype_policy)
+            drop = Dropout(
+                rate, seed=seed, dtype=self.dtype_policy, name=f"dropout_{number}"
             )
+            self.drop.append(drop)
 
     def call(self, inputs, training=False):
         x = inputs
@@ -84,3 +92,15 @@ class MLP(keras.layers.Layer):
             "dropout": self.dropout,
             "seed": self.seed,
         }
+
+
+def _activation(owner, **arguments):
+    """Each argument is the name of a Keras activation."""
+    for name, value in arguments.items():
+        try:
+            known = isinstance(value, str) and keras.activations.get(value)
+        except ValueError:
+            known = False
+        if not known:
+            rule = "must be the name of a Keras activation"
+            raise _checks.argument(owner, name, rule, value)

@@ -13,7 +13,7 @@ class NumericFields(keras.layers.Layer):
 
     Args:
         embedding_dim: int >= 1.
-        seed: int or None.
+        seed: int >= 0 or None.
 
     Shapes: `(batch, n)` float in, `(batch, n, embedding_dim)` out.
     Raises: `ValueError` on a bad argument or an input that is not rank 2.
@@ -25,8 +25,10 @@ class NumericFields(keras.layers.Layer):
     def __init__(self, embedding_dim, seed=None, **kwargs):
         super().__init__(**kwargs)
         _checks.positive_int(self, embedding_dim=embedding_dim)
-        self.embedding_dim = embedding_dim
-        self.seed = seed
+        if seed is not None:
+            _checks.integer(self, seed=seed)
+        self.embedding_dim = int(embedding_dim)
+        self.seed = seed if seed is None else int(seed)
 
     def build(self, input_shape):
         _checks.shape(self, inputs=(input_shape, "batch, n"))

@@ -1,5 +1,7 @@
 """Masked pooling over time: mean, sum, sqrtn, max, last."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -23,9 +25,10 @@ class MaskedPooling(keras.layers.Layer):
         inputs: `(batch, time, dim)` float.
         mask: `(batch, time)` bool, True = real; None: all are.
 
-    Shapes: `(batch, dim)` out. Masks: as said; what stands at masked steps does
-    not matter, NaN included.
-    Raises: `ValueError` on an unknown mode or an input that is not rank 3.
+    Shapes: `(batch, dim)` out; sums run in float32. Masks: as said; what stands
+    at masked steps does not matter, NaN included.
+    Raises: `ValueError` on an unknown mode, an input that is not rank 3 or a mask
+    that is not rank 2.
 
     >>> x, mask = ops.array([[[1.0], [3.0], [9.0]]]), ops.array([[True, True, False]])
     >>> MaskedPooling("mean")(x, mask=mask).numpy().tolist()
@@ -47,25 +50,25 @@ class MaskedPooling(keras.layers.Layer):
     def call(self, inputs, mask=None):
         if mask is None:
             mask = ops.ones(ops.shape(inputs)[:2], "bool")
-        mask = ops.cast(mask, "bool")[:, :, None]
-        x = ops.where(mask, inputs, ops.zeros_like(inputs))  # (B, T, D)
-        count = ops.sum(ops.cast(mask, x.dtype), axis=1)  # (B, 1)
+        _checks.shape(self, mask=(mask.shape, "batch, time"))
+        mask = ops.cast(mask, "bool")[:, :, None]  # (B, T, 1)
         if self.mode == "max":
-            low = ops.cast(-3e38 if x.dtype == "float32" else -6e4, x.dtype)
-            if x.shape[1] == 0:
-                return ops.zeros_like(x[:, 0:1, :])[:, 0, :]
-            top = ops.max(ops.where(mask, inputs, low), axis=1)
-            return ops.where(count > 0, top, ops.zeros_like(top))
+            low = ops.cast(-math.inf, inputs.dtype)
+            top = ops.max(ops.where(mask, inputs, low), axis=1, initial=-math.inf)
+            return ops.where(ops.any(mask, axis=1), top, ops.zeros_like(top))
         if self.mode == "last":
             steps = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # 1, 2, .. n, n
             total = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
-            is_last = mask & (steps == total)
-            return ops.sum(ops.where(is_last, x, ops.zeros_like(x)), axis=1)
+            mask = mask & (steps == total)
+        x = ops.where(mask, inputs, ops.zeros_like(inputs))  # (B, T, D)
+        x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
         total = ops.sum(x, axis=1)
-        if self.mode == "sum":
-            return total
-        count = ops.maximum(count, 1)
-        return total / (count if self.mode == "mean" else ops.sqrt(count))
+        count = ops.maximum(ops.sum(ops.cast(mask, x.dtype), axis=1), 1)  # (B, 1)
+        if self.mode == "mean":
+            total = total / count
+        elif self.mode == "sqrtn":
+            total = total / ops.sqrt(count)
+        return ops.cast(total, inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[2])
