@@ -13,12 +13,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "Bucketized": "tfrec.features",
     "Categorical": "tfrec.features",
+    "Crossed": "tfrec.features",
     "FeatureSpec": "tfrec.features",
     "MultiCategorical": "tfrec.features",
     "Numeric": "tfrec.features",
+    "NumericSequence": "tfrec.features",
     "Sequence": "tfrec.features",
     "Embeddings": "tfrec.embeddings",
     "IdEncoder": "tfrec.encoder",
+    "extend": "tfrec.growth",
 }
 _PACKAGES = (
     "data",
@@ -31,6 +34,7 @@ _PACKAGES = (
     "models",
     "optimizers",
     "serving",
+    "testing",
 )
 
 __all__ = ["__version__", *_HOMES, *_PACKAGES]
