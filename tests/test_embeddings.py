@@ -11,6 +11,7 @@ from tfrec.features import (
     FeatureSpec,
     MultiCategorical,
     Numeric,
+    NumericSequence,
     Sequence,
 )
 from tfrec.testing import check_layer
@@ -268,3 +269,44 @@ def test_bad_arguments_of_embeddings(spec):
     bare = FeatureSpec([Categorical("city", side="user")])
     with pytest.raises(ValueError, match='table "city" has no vocabulary yet'):
         Embeddings(bare)
+
+
+def test_weights_numbers_along_lists_and_frozen_tables(tmp_path):
+    columns = [
+        Categorical("item", side="item", embedding_dim=2, trainable=False),
+        MultiCategorical("tags", side="item", embedding_dim=2, weights="shares"),
+        NumericSequence("shares", along="tags", side="item"),
+        Sequence("history", of="item", side="item"),
+        NumericSequence("gaps", along="history", side="item"),
+    ]
+    rows = {
+        "item": ["a"],
+        "tags": [["t"]],
+        "shares": [[1.0]],
+        "history": [[]],
+        "gaps": [[]],
+    }
+    spec = FeatureSpec(columns).adapt(rows, tmp_path)
+    embeddings = Embeddings(spec, unknown_rate=0.0, seed=0)
+    inputs = inputs_of(spec, "item")
+    fields = embeddings(inputs)
+    assert list(fields.numbers) == ["gaps"], "weights are no feature of their own"
+    model = keras.Model(inputs, [fields.vectors["tags"], fields.numbers["gaps"]])
+    ids = {
+        "item": np.array([2]),
+        "tags": np.array([[2, 1, 0]]),
+        "shares": np.array([[3.0, 1.0, 9.0]], "float32"),
+        "history": np.array([[2, 1, 0]]),
+        "gaps": np.array([[4.0, 8.0, 99.0]], "float32"),
+    }
+    pooled, mean = model(ids)
+    layers = {layer.name: layer for layer in model.layers}
+    rows_of_tags = layers["embeddings_item_2"].table.numpy()
+    wanted = (3 * rows_of_tags[2] + rows_of_tags[1]) / 4
+    np.testing.assert_allclose(pooled[0], wanted, rtol=1e-5)
+    assert float(mean[0, 0]) == 6.0
+    everything = keras.Model(
+        inputs, [*fields.vectors.values(), *fields.sequences.values()]
+    )
+    frozen = [layer for layer in everything.layers if "frozen" in layer.name]
+    assert len(frozen) == 1 and frozen[0].trainable_weights == []

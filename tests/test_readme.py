@@ -1,4 +1,4 @@
-"""The README's examples run as they stand, in order, in an empty folder."""
+"""The examples of README and docs run as they stand, in order, in an empty folder."""
 
 import os
 import re
@@ -8,15 +8,29 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+WRITES = {
+    "README.md": ("user_tower/1", "item_tower/1"),
+    "docs/day_by_day.md": ("ranker/1", "ranker/2"),
+}
+
+
+def examples(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.S)
+
+
+def test_every_page_with_examples_is_run():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    names = [str(page.relative_to(ROOT)) for page in pages]
+    assert [name for name in names if examples(name)] == list(WRITES)
 
 
 @pytest.mark.slow
-def test_examples_run(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
-    assert len(blocks) == 3
-    script = tmp_path / "readme.py"
-    script.write_text("\n".join(blocks), encoding="utf-8")
+@pytest.mark.parametrize("page", WRITES)
+def test_examples_run(page, tmp_path):
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(examples(page)), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(script)],
         cwd=tmp_path,
@@ -26,5 +40,6 @@ def test_examples_run(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for servable in ("user_tower", "item_tower"):
-        assert (tmp_path / "saved_models" / "movies" / servable / "1").is_dir()
+    (folder,) = (tmp_path / "saved_models").iterdir()
+    for version in WRITES[page]:
+        assert (folder / version / "saved_model.pb").is_file()

@@ -4,11 +4,21 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tfrec import data, export
-from tfrec.features import FeatureSpec, wire
+from tfrec import data, export, models
+from tfrec.features import (
+    Bucketized,
+    Categorical,
+    Crossed,
+    FeatureSpec,
+    MultiCategorical,
+    NumericSequence,
+    Sequence,
+    wire,
+)
 
 # Runs where only TensorFlow is there: importing tfrec would fail the test.
 STRANGER = """
@@ -247,3 +257,48 @@ def test_errors(fitted, tmp_path):
         export.save(two, fitted.spec, tmp_path)
     with pytest.raises(TypeError):
         export.save(fitted.ranker, fitted.spec, tmp_path, nonsense=1)
+
+
+def test_columns_made_of_others(tmp_path):
+    log = pd.DataFrame(
+        {
+            "city": ["a", "b", None, "c"],
+            "hour": [1.0, 7.0, 13.0, np.nan],
+            "history": [["x", "y", "", "z", "x"], [], ["q", None], ["x"]],
+            "actions": [["c", "b", "c", "", "b"], [], ["c", "c"], [None]],
+            "gaps": [[1.0, 2, 3, 4, 5], [], [1.0, None], [7.0]],
+            "action": ["c", "b", "c", "d"],
+            "item": ["x", "y", "z", "x"],
+            "tags": [["t", "u"], ["t"], [], ["u", ""]],
+            "shares": [[1.0, 2.0], [0.5], [], [2.0, None]],
+        }
+    )
+    spec = FeatureSpec(
+        [
+            Categorical("city", side="user"),
+            Bucketized("hour", side="context", boundaries=(6, 12)),
+            Crossed("cross", of=("city", "hour"), side="user", hash_buckets=50),
+            Categorical("item", side="item", trainable=False),
+            Sequence("history", of="item", max_length=3),
+            Categorical("action", side="context", serve=False),
+            Sequence("actions", of="action", along="history", max_length=3),
+            NumericSequence("gaps", along="history", scaling="log1p", fill=0),
+            MultiCategorical("tags", side="item", weights="shares"),
+            NumericSequence("shares", along="tags", side="item", fill=1),
+        ]
+    ).adapt(log, tmp_path / "vocabularies")
+    two_tower = models.dssm(spec, item_id="item", hidden_units=(4,), seed=0)
+    export.save(two_tower, spec, tmp_path / "m")
+    ranker = models.deepfm(spec, hidden_units=(4,), seed=0)
+    export.save(ranker, spec, tmp_path / "m", examples=log)
+    _, serve = signature(tmp_path / "m" / "ranker" / "1")
+    names = set(serve.structured_input_signature[1])
+    assert names == set(spec.raw_names()) - {"action"}
+    found = ask(serve, wire(spec, log, names))["logit"]
+    rows = data.from_pandas(
+        log.assign(action=None),
+        spec,
+        columns=[tensor.name for tensor in ranker.inputs],
+    )
+    local = ranker.predict(rows, verbose=0)[:, 0]
+    np.testing.assert_allclose(found, local, atol=1e-5)
