@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfrec.data import histories
+from tfrec.data import from_pandas, from_parquet, histories
 from tfrec.features import Categorical, FeatureSpec, Sequence
-from tfrec.features.rows import typed
-from tfrec.features.sources import blocks
 
 
 def raises(text, kind=ValueError):
@@ -20,13 +18,20 @@ def raises(text, kind=ValueError):
 KEYS = {"user": "u", "item": "i", "time": "t"}
 
 
-def by_hand(log, max_length, where, column):
+def by_hand(log, max_length, where, column, session=None, max_gap=None):
     """For each row: what its user did at strictly earlier times."""
     found = []
     for _, row in log.iterrows():
         earlier = log[(log["u"] == row["u"]) & (log["t"] < row["t"]) & where]
+        if session is not None:
+            earlier = earlier[earlier[session] == row[session]]
         earlier = earlier.sort_values("t", kind="stable")
-        found.append(earlier[column].tolist()[-max_length:])
+        values, now = [], row["t"]
+        for _, event in earlier[::-1].iterrows():
+            if max_gap is not None and now - event["t"] >= max_gap:
+                break
+            values, now = [event[column], *values], event["t"]
+        found.append(values[-max_length:])
     return found
 
 
@@ -40,29 +45,58 @@ def logs(draw):
             "i": draw(st.lists(st.integers(0, 5), **column)),
             "t": draw(st.lists(st.integers(-3, 6), **column)),
             "r": draw(st.lists(st.sampled_from([0.5, 1.0]), **column)),
+            "s": draw(st.lists(st.sampled_from(["k", "l"]), **column)),
         },
         index=draw(st.lists(st.integers(0, 9), **column)),
-    ).astype({"u": object, "i": "int64", "t": "int64", "r": "float64"})
+    ).astype({"u": object, "i": "int64", "t": "int64", "r": "float64", "s": object})
 
 
-@given(log=logs(), max_length=st.integers(1, 4), data=st.data())
-def test_strictly_earlier_events_only(log, max_length, data):
+@given(
+    log=logs(),
+    max_length=st.integers(1, 4),
+    session=st.sampled_from([None, "s"]),
+    max_gap=st.sampled_from([None, 1, 2.5, 3]),
+    data=st.data(),
+)
+def test_strictly_earlier_events_only(log, max_length, session, max_gap, data):
     rows = len(log)
     mask = data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows))
     where = data.draw(
         st.sampled_from([None, np.array(mask, bool), pd.Series(mask, log.index, bool)])
     )
     before = log.copy()
+    rule = {"session": session, "max_gap": max_gap}
     found = histories(
-        log, **KEYS, max_length=max_length, attributes={"rated": "r"}, where=where
+        log,
+        **KEYS,
+        max_length=max_length,
+        attributes={"rated": "r"},
+        where=where,
+        **rule,
     )
     enters = np.ones(rows, bool) if where is None else np.array(mask, bool)
     for new, column in (("history", "i"), ("rated", "r")):
-        wanted = by_hand(log, max_length, enters, column)
-        assert [list(values) for values in found[new]] == wanted
-    assert list(found) == ["u", "i", "t", "r", "history", "rated"]
+        wanted = by_hand(log, max_length, enters, column, **rule)
+        assert [values.tolist() for values in found[new]] == wanted
+        assert all(values.dtype == log[column].dtype for values in found[new])
+    assert list(found) == ["u", "i", "t", "r", "s", "history", "rated"]
     pd.testing.assert_frame_equal(found[list(log)], before)
     pd.testing.assert_frame_equal(log, before)
+
+
+def test_sessions_of_datetimes():
+    """Ten minutes, to the second, in every unit and time zone."""
+    seconds = np.array([0, 599, 1199, 1798, 2397])
+    log = pd.DataFrame({"u": 1, "i": list("abcde"), "t": seconds})
+    wanted = [[], ["a"], [], ["c"], ["c", "d"]]
+    for unit in ("s", "ms", "ns"):
+        times = pd.Series(pd.to_datetime(seconds, unit="s")).dt.as_unit(unit)
+        arrow = times.astype(f"timestamp[{unit}][pyarrow]")
+        for column in (times, times.dt.tz_localize("Europe/Brussels"), arrow):
+            found = histories(log.assign(t=column), **KEYS, max_gap=600)["history"]
+            assert [list(items) for items in found] == wanted
+    found = histories(log, **KEYS, max_gap=600)["history"]
+    assert [list(items) for items in found] == wanted
 
 
 @pytest.mark.parametrize(
@@ -84,7 +118,7 @@ def test_strictly_earlier_events_only(log, max_length, data):
 )
 def test_every_kind_of_time(times):
     log = pd.DataFrame({"u": [1] * 4, "i": ["p", "q", "r", "s"], "t": times})
-    found = histories(log, **KEYS)["history"].tolist()
+    found = [list(items) for items in histories(log, **KEYS)["history"]]
     assert found == [["q", "s"], [], ["q", "s", "p"], []]
 
 
@@ -92,19 +126,29 @@ def test_every_kind_of_time(times):
 def test_every_kind_of_text(dtype):
     log = pd.DataFrame({"u": ["a", "b", "a"], "i": ["x", "y", "z"], "t": [1, 1, 2]})
     log = log.astype({"u": dtype, "i": dtype})
-    assert histories(log, **KEYS)["history"].tolist() == [[], [], ["x"]]
+    found = [list(items) for items in histories(log, **KEYS)["history"]]
+    assert found == [[], [], ["x"]]
 
 
-def test_written_and_read_back(tmp_path):
-    log = pd.DataFrame({"u": [1, 1, 2], "i": ["x", "y", "z"], "t": [1, 2, 3]})
+@pytest.mark.parametrize("items", [["x", "y", "z"], [7, 8, 9]])
+def test_written_and_read_back(tmp_path, items):
+    log = pd.DataFrame({"u": [1, 1, 2], "i": items, "t": [1, 2, 3]})
     path = tmp_path / "log.parquet"
-    histories(log, **KEYS).to_parquet(path)
-    again = pd.read_parquet(path, dtype_backend="pyarrow")
-    assert [list(values) for values in again["history"]] == [[], ["x"], []]
-    spec = FeatureSpec([Categorical("i", side="item"), Sequence("history", of="i")])
-    (block,) = blocks(path, spec, ["history"])
-    found = typed(spec, spec["history"], block["history"])
-    assert found.to_pylist() == [[], ["x"], []]
+    frame = histories(log, **KEYS, attributes={"when": "t"})
+    frame.to_parquet(path)
+    again = pd.read_parquet(path)
+    for name in ("history", "when"):
+        assert all(isinstance(values, np.ndarray) for values in again[name])
+        assert [list(v) for v in again[name]] == [list(v) for v in frame[name]]
+    again.to_parquet(path)
+    dtype = "string" if items[0] == "x" else "int64"
+    spec = FeatureSpec(
+        [Categorical("i", side="item", dtype=dtype), Sequence("history", of="i")]
+    ).adapt(log, tmp_path)
+    wanted = [[0], [2], [0]]
+    for dataset in (from_parquet(path, spec), from_pandas(frame, spec)):
+        ((columns, _),) = dataset
+        assert columns["history"][:, :1].numpy().tolist() == wanted
 
 
 LOG = pd.DataFrame({"u": [1, 1], "i": ["x", "y"], "t": [1, 2], "r": [1.0, None]})
@@ -140,6 +184,16 @@ TWICE = pd.DataFrame([[1, "x", 1, 2]], columns=["u", "i", "t", "t"])
             "`name` must not be a key of `attributes` too. Received: name='history'",
             ValueError,
         ),
+        (LOG, {"session": "z"}, 'column "z" must be in the log.', ValueError),
+        (LOG, {"session": "r"}, 'column "r" must not be missing.', ValueError),
+        (LOG, {"max_gap": 0}, "`max_gap` must be a number > 0.", ValueError),
+        (LOG, {"max_gap": "1h"}, "`max_gap` must be a number > 0.", ValueError),
+        (
+            LOG,
+            {"max_gap": 600, "time": "i"},
+            'column "i" must hold seconds or datetimes where `max_gap` is given.',
+            ValueError,
+        ),
         (LOG, {"name": ""}, "`name` must be a non-empty string.", ValueError),
         (LOG, {"max_length": 0}, "`max_length` must be an int >= 1.", ValueError),
         (LOG, {"where": [True]}, "must have one entry for each of 2 rows.", ValueError),
@@ -169,7 +223,8 @@ def test_errors(log, options, text, kind):
 
 def test_nullable_truth_values_without_gaps():
     where = pd.Series([False, True], dtype="boolean")
-    assert histories(LOG, **KEYS, where=where)["history"].tolist() == [[], []]
+    found = histories(LOG, **KEYS, where=where)["history"]
+    assert [list(items) for items in found] == [[], []]
 
 
 def test_shipped_data(movietweetings):
@@ -183,10 +238,10 @@ def test_shipped_data(movietweetings):
         max_length=10_000,
         attributes={"times": "timestamp"},
     )
-    lengths = found["history"].list.len()
+    lengths = found["history"].map(len)
     rank = log.groupby("user_id")["timestamp"].rank(method="min") - 1
     assert lengths.tolist() == rank.tolist()
-    assert lengths.equals(found["times"].list.len())
+    assert lengths.tolist() == found["times"].map(len).tolist()
     now = np.repeat(log["timestamp"].to_numpy(), lengths.to_numpy())
-    times = found["times"].list.flatten()
-    assert len(times) == len(now) > 0 and (times.to_numpy() < now).all()
+    times = np.concatenate(found["times"].to_list())
+    assert len(times) == len(now) > 0 and (times < now).all()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfrec.data import leave_last_out, split_by_time
+from tfrec.data import leave_last_out, split_by_time, split_by_user
 
 
 def raises(text, kind=ValueError):
@@ -60,6 +60,37 @@ def test_leave_last_out(log, min_events):
         assert (own["t"] <= last["t"]).all()
         assert (own[own["t"] == last["t"]]["row"] < last["row"]).all()
     pd.testing.assert_frame_equal(log, before)
+
+
+@given(log=logs(), shares=SHARES, seed=st.integers(0, 5))
+def test_split_by_user(log, shares, seed):
+    """No row is lost, no user is in two parts, and the log's order does not count."""
+    before = log.copy()
+    parts = split_by_user(log, user="u", shares=shares, seed=seed)
+    assert len(parts) == len(shares)
+    pd.testing.assert_frame_equal(pd.concat(parts).sort_values("row"), log)
+    users = [set(part["u"]) for part in parts]
+    assert sum(map(len, users)) == log["u"].nunique()
+    ends = np.cumsum([len(part) for part in users])
+    assert (np.abs(ends - np.cumsum(shares) * log["u"].nunique()) <= 0.5 + 1e-6).all()
+    for part in parts:
+        assert part["row"].is_monotonic_increasing
+    turned = split_by_user(log[::-1], user="u", shares=shares, seed=seed)
+    assert [set(part["u"]) for part in turned] == users
+    pd.testing.assert_frame_equal(log, before)
+
+
+def test_users_are_split_by_the_seed():
+    log = pd.DataFrame({"u": range(100)})
+    found = [tuple(split_by_user(log, user="u", seed=n)[2]["u"]) for n in range(3)]
+    assert len(set(found)) == 3 and all(len(users) == 10 for users in found)
+    for options, text in (
+        ({"user": "x"}, 'split_by_user: column "x" must be in the log.'),
+        ({"shares": (0.5,)}, "split_by_user: `shares` must be > 0 and add up to 1."),
+        ({"seed": -1}, "split_by_user: `seed` must be an int >= 0."),
+    ):
+        with raises(text):
+            split_by_user(log, **{"user": "u", **options})
 
 
 @pytest.mark.parametrize("dtype", ["category", "str", "string[pyarrow]"])

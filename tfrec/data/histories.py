@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from tfrec import _checks
 
@@ -21,6 +20,8 @@ def histories(
     name: str = "history",
     attributes: dict[str, str] | None = None,
     where: Any = None,
+    session: str | None = None,
+    max_gap: float | None = None,
 ) -> pd.DataFrame:
     """Adds to each row the list of the user's strictly earlier items.
 
@@ -37,15 +38,20 @@ def histories(
         where: boolean array, or Series with the log's index, with one entry a
             row, or None. Only these events enter histories; every row still gets
             one.
+        session: name of a column of session ids, or None. Only events of the row's
+            own session enter its history.
+        max_gap: number > 0, seconds, or None. Walking back from the row, a history
+            ends before the first gap of `max_gap` or more between an event and the
+            next; the papers' sessions have `max_gap=600`. Time must then be numbers
+            of seconds or datetimes.
 
-    Returns: the log with the new columns (Arrow lists, a Python list each row).
-    Written to Parquet, `from_parquet` reads them as they are, `pandas.read_parquet`
-    with `dtype_backend="pyarrow"` only (pandas-dev/pandas#57411).
+    Returns: the log with the new columns: NumPy arrays, one a row, which Parquet
+    keeps as lists.
     Raises: `ValueError` on a missing column, a missing value in one of the
-    columns, or a name that the log has already.
+    columns, a name that the log has already, or a time without seconds.
 
     >>> log = pd.DataFrame({"u": [1, 1, 1], "i": ["a", "b", "c"], "t": [1, 2, 2]})
-    >>> list(histories(log, user="u", item="i", time="t")["history"])
+    >>> [list(items) for items in histories(log, user="u", item="i", time="t").history]
     [[], ['a'], ['a']]
     """
     owner = "histories"
@@ -55,36 +61,35 @@ def histories(
         rule = "must not be a key of `attributes` too"
         raise _checks.argument(owner, "name", rule, name, "Rename one.")
     wanted = {name: item, **(attributes or {})}
-    check_columns(owner, log, [user, time, *wanted.values()])
+    keys = [user] if session is None else [user, session]
+    check_columns(owner, log, [*keys, time, *wanted.values()])
     for new in wanted:
         if new in log.columns:
             rule = "must not be in the log already"
             raise _checks.column(owner, new, rule, "it", "Pass another `name`.")
     enters = _enters(owner, where, log)
-    users, _ = pd.factorize(log[user])
+    groups = _groups(log, keys)
     _, times = np.unique(log[time].to_numpy(), return_inverse=True)
-    order = np.lexsort((times, users))
-    first, end = _ranges(users[order], times[order])
+    order = np.lexsort((times, groups))
+    first, end = _ranges(groups[order], times[order])
     entered = np.concatenate([[0], np.cumsum(enters[order])])
     stop = entered[end]
     start = np.maximum(entered[first], stop - max_length)
+    if max_gap is not None:
+        seconds = _seconds(owner, log[time], time, max_gap)[order]
+        own = _unbroken(seconds, groups[order], enters[order], stop, max_gap)
+        start = np.maximum(start, own)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     start, stop = start[back], stop[back]
-    lengths = stop - start
-    ends = np.cumsum(lengths)
-    taken = np.arange(lengths.sum()) + np.repeat(start - (ends - lengths), lengths)
-    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int64))
     events = order[enters[order]]
     result = log.copy()
     for new, column in wanted.items():
-        values = pa.Array.from_pandas(log[column].iloc[events[taken]])
-        if isinstance(values, pa.ChunkedArray):
-            values = values.combine_chunks()
-        lists = pa.LargeListArray.from_arrays(offsets, values)
-        result[new] = pd.Series(
-            pd.arrays.ArrowExtensionArray(lists), index=log.index, name=new
-        )
+        values = log[column].iloc[events].to_numpy()
+        lists = np.empty(len(log), object)
+        for row, (a, b) in enumerate(zip(start.tolist(), stop.tolist(), strict=True)):
+            lists[row] = values[a:b]
+        result[new] = pd.Series(lists, index=log.index, name=new, dtype=object)
     return result
 
 
@@ -105,17 +110,61 @@ def _enters(owner: str, where: Any, log: pd.DataFrame) -> np.ndarray:
     return found
 
 
-def _ranges(users: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For rows in order of (user, time): start of the user, start of the tie."""
-    places = np.arange(len(users))
-    new_user = np.ones(len(users), bool)
-    new_user[1:] = users[1:] != users[:-1]
-    new_time = new_user.copy()
+def _groups(log: pd.DataFrame, keys: list[str]) -> np.ndarray:
+    """One number for each combination of the keys' values."""
+    groups = np.zeros(len(log), np.int64)
+    for key in keys:
+        codes, values = pd.factorize(log[key])
+        _, groups = np.unique(groups * len(values) + codes, return_inverse=True)
+    return groups
+
+
+def _ranges(groups: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For rows in order of (group, time): start of the group, start of the tie."""
+    places = np.arange(len(groups))
+    new_group = np.ones(len(groups), bool)
+    new_group[1:] = groups[1:] != groups[:-1]
+    new_time = new_group.copy()
     new_time[1:] |= times[1:] != times[:-1]
     return (
-        np.maximum.accumulate(np.where(new_user, places, 0)),
+        np.maximum.accumulate(np.where(new_group, places, 0)),
         np.maximum.accumulate(np.where(new_time, places, 0)),
     )
+
+
+def _seconds(owner: str, times: pd.Series, name: str, max_gap: Any) -> np.ndarray:
+    """Times as seconds; numbers are taken to be seconds already."""
+    _checks.number(owner, above=0, max_gap=max_gap)
+    kind = times.dtype
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        stamps = pd.to_datetime(times, utc=True).to_numpy("datetime64[ns]")
+        return (stamps.astype(np.int64) - stamps.astype(np.int64).min(initial=0)) / 1e9
+    if pd.api.types.is_bool_dtype(kind) or not pd.api.types.is_numeric_dtype(kind):
+        rule = "must hold seconds or datetimes where `max_gap` is given"
+        way_out = "Convert it with `pd.to_datetime`."
+        raise _checks.column(owner, name, rule, str(kind), way_out)
+    return times.to_numpy(np.float64)
+
+
+def _unbroken(
+    seconds: np.ndarray,
+    groups: np.ndarray,
+    enters: np.ndarray,
+    stop: np.ndarray,
+    max_gap: float,
+) -> np.ndarray:
+    """Where, among the events that enter, the chain of small gaps to a row starts."""
+    moments, owners = seconds[enters], groups[enters]
+    places = np.arange(len(moments))
+    breaks = np.ones(len(moments), bool)
+    breaks[1:] = (owners[1:] != owners[:-1]) | (np.diff(moments) >= max_gap)
+    chain = np.maximum.accumulate(np.where(breaks, places, 0))
+    newest = np.maximum(stop - 1, 0)
+    if not len(moments):
+        return stop
+    near = (stop > 0) & (owners[newest] == groups)
+    near &= seconds - moments[newest] < max_gap
+    return np.where(near, chain[newest], stop)
 
 
 def check_columns(owner: str, log: Any, names: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -30,10 +32,7 @@ def split_by_time(
     """
     owner = "split_by_time"
     check_columns(owner, log, [time])
-    good = isinstance(shares, (list, tuple))
-    good = good and all(_checks.is_number(share) and share > 0 for share in shares)
-    if not good or abs(sum(shares) - 1) > 1e-9:
-        raise _checks.argument(owner, "shares", "must be > 0 and add up to 1", shares)
+    _check_shares(owner, shares)
     ordered = log.sort_values(time, kind="stable")
     cuts = np.round(np.cumsum(shares) * len(log)).astype(int)
     starts = [0, *cuts[:-1]]
@@ -70,3 +69,48 @@ def leave_last_out(
     size = groups[user].transform("size")
     is_test = (from_end == 0) & (size >= min_events)
     return ordered[~is_test], ordered[is_test]
+
+
+def split_by_user(
+    log: pd.DataFrame,
+    *,
+    user: str,
+    shares: tuple[float, ...] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+) -> tuple[pd.DataFrame, ...]:
+    """Cuts the users, in random order, into parts; all rows of a user stay together.
+
+    Which part a user is in depends on the set of users and the seed, not on the
+    order of the log.
+
+    Args:
+        log: DataFrame.
+        user: name of its user column, of one type.
+        shares: numbers > 0 that add up to 1; shares of users.
+        seed: int >= 0.
+
+    Returns: one DataFrame a share; rows keep their order and index.
+    Raises: `ValueError` on a missing column or a bad argument.
+
+    >>> log = pd.DataFrame({"u": [1, 2, 1, 2]})
+    >>> [set(part["u"]) for part in split_by_user(log, user="u", shares=(0.5, 0.5))]
+    [{1}, {2}]
+    """
+    owner = "split_by_user"
+    check_columns(owner, log, [user])
+    _check_shares(owner, shares)
+    _checks.integer(owner, 0, seed=seed)
+    codes, users = pd.factorize(log[user], sort=True)
+    place = np.random.default_rng(seed).permutation(len(users))[codes]
+    cuts = np.round(np.cumsum(shares) * len(users)).astype(int)
+    starts = [0, *cuts[:-1]]
+    return tuple(
+        log[(place >= a) & (place < b)] for a, b in zip(starts, cuts, strict=True)
+    )
+
+
+def _check_shares(owner: str, shares: Any) -> None:
+    good = isinstance(shares, (list, tuple))
+    good = good and all(_checks.is_number(share) and share > 0 for share in shares)
+    if not good or abs(sum(shares) - 1) > 1e-9:
+        raise _checks.argument(owner, "shares", "must be > 0 and add up to 1", shares)

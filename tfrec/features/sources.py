@@ -204,7 +204,8 @@ def _parquet(
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file) as reader:
+    # Without this pyarrow reads far ahead and holds it in memory.
+    with pq.ParquetFile(file, pre_buffer=False) as reader:
         _check_names(owner, file, names, reader.schema_arrow.names)
         yield from reader.iter_batches(block_rows, columns=names)
 
