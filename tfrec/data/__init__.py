@@ -1,6 +1,7 @@
 """Logs -> tf.data of ids; histories, splits and negatives that do not leak."""
 
 from tfrec.data import negatives as negatives
+from tfrec.data.coverage import coverage as coverage
 from tfrec.data.histories import histories as histories
 from tfrec.data.sources import from_csv as from_csv
 from tfrec.data.sources import from_pandas as from_pandas

@@ -53,7 +53,7 @@ def adapt(
 
 def _learner(column: Column) -> Any:
     if isinstance(column, Categorical) and column.hash_buckets is None:
-        return _Values()
+        return Values()
     if isinstance(column, Numeric) and column.scaling in ("standard", "min_max"):
         return _Moments()
     if isinstance(column, Bucketized) and column.boundaries is None:
@@ -68,7 +68,7 @@ def _write(
     tables: dict[str, tuple[Categorical, Counter[Any]]] = {}
     for column in spec:
         learner = learners.get(column.name)
-        if isinstance(column, Categorical) and isinstance(learner, _Values):
+        if isinstance(column, Categorical) and isinstance(learner, Values):
             _, counts = tables.setdefault(column.table_name, (column, Counter()))
             counts.update(learner.counts)
     given = {
@@ -118,7 +118,7 @@ def _given(
     return vocabulary.write_ordered(table, kept, left_out, directory, dtype=dtype)
 
 
-class _Values:
+class Values:
     """Counts the values of a column."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrec import _checks
-from tfrec.features.adapt import _Values
+from tfrec.features.adapt import Values
 from tfrec.features.columns import Categorical
 from tfrec.features.rows import typed
 from tfrec.features.sources import blocks
@@ -30,11 +30,11 @@ def extend(
     """What `FeatureSpec.extend` does; see there."""
     spec.check_adapted()
     tables: dict[str, Categorical] = {}
-    counted: dict[str, _Values] = {}
+    counted: dict[str, Values] = {}
     for column in spec:
         if isinstance(column, Categorical) and column.hash_buckets is None:
             tables.setdefault(column.table_name, column)
-            counted[column.name] = _Values()
+            counted[column.name] = Values()
     _check_directory(spec, directory)
     names = spec.raw_names(counted)
     for block in blocks(rows, spec, list(names)) if names else ():
