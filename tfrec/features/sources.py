@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfrec.features.spec import FeatureSpec
 
 BLOCK_ROWS = 65_536
+CSV_BLOCK_BYTES = 8 << 20  # small blocks spend their time on calls, not on rows
 HIDDEN = (".", "_")  # what Spark and others leave beside the data
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 Path_ = str | os.PathLike[str]
@@ -223,7 +224,12 @@ def _csv(
         name: _csv_type(spec.get(name), guessed.field(name).type) for name in names
     }
     options = csv.ConvertOptions(column_types=types, include_columns=names)
-    with csv.open_csv(file, parse_options=parse, convert_options=options) as reader:
+    with csv.open_csv(
+        file,
+        read_options=csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
+        parse_options=parse,
+        convert_options=options,
+    ) as reader:
         for batch in reader:
             batch = pa.RecordBatch.from_arrays(
                 [_empty_to_null(column) for column in batch.columns], names=names
