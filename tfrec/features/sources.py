@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tfrec.features.spec import FeatureSpec
 
 BLOCK_ROWS = 65_536
-CSV_BLOCK_BYTES = 8 << 20  # small blocks spend their time on calls, not on rows
+CSV_BLOCK_BYTES = 3 << 20  # small blocks spend their time on calls, not on rows
 HIDDEN = (".", "_")  # what Spark and others leave beside the data
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 Path_ = str | os.PathLike[str]
