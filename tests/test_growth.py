@@ -685,6 +685,8 @@ import numpy as np
 import pandas as pd
 import tfrec
 
+pytestmark = pytest.mark.slow
+
 rows, folder, out = pd.read_pickle(sys.argv[1]), sys.argv[2], sys.argv[3]
 model = keras.models.load_model(f"{folder}/model_1.keras")
 spec = tfrec.FeatureSpec.load(f"{folder}/spec/1/spec.json")

@@ -45,6 +45,7 @@ def test_columns_and_signature():
 values = st.lists(st.sampled_from([0.0, 1.0, None]), min_size=9, max_size=9)
 
 
+@pytest.mark.slow
 @given(a=values, b=values, weighted=st.booleans(), shuffle=st.booleans())
 def test_a_missing_label_counts_for_nothing(a, b, weighted, shuffle):
     rows = pd.DataFrame({"x": np.arange(9), "a": a, "b": b, "w": np.arange(9) / 2})

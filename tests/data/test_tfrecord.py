@@ -81,6 +81,7 @@ def flat(dataset):
     return [tf.nest.map_structure(lambda x: x.numpy().tolist(), b) for b in dataset]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     frame=frames(), batch_size=st.integers(1, 5), ending=st.sampled_from(["", ".gz"])

@@ -73,6 +73,7 @@ def test_keras_3_works_beside_it():
     assert top_k([[1.0]], [[1.0], [2.0]], 1).ids.tolist() == [[1]]
 
 
+@pytest.mark.slow
 def test_refuses_where_tf_keras_is_keras_3_already():
     message, switch = run(REFUSED).strip().split("\n")
     assert message.startswith("TensorFlow Recommenders: `tf.keras` must be the legacy")

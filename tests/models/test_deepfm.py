@@ -196,6 +196,7 @@ def test_strings_and_other_keys_in_the_rows_are_ignored(fitted, frame, spec):
     np.testing.assert_array_equal(fitted.predict(rows, verbose=0), wanted)
 
 
+@pytest.mark.slow
 def test_ways_to_run_a_step(spec, batches):
     losses = []
     for compiled in ({}, {"run_eagerly": True}, {"steps_per_execution": 3}):
@@ -205,6 +206,7 @@ def test_ways_to_run_a_step(spec, batches):
     np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(spec, batches, x, policy, name):
     policy(name)
@@ -230,6 +232,7 @@ def test_contract(spec, frame):
     check_model(lambda: make(weighted, dropout=0.2, unknown_rate=0.1), weighted, frame)
 
 
+@pytest.mark.slow
 def test_planted_interactions_are_found(tmp_path):
     log = planted.interactions()
     columns = [

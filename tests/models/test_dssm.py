@@ -158,6 +158,7 @@ def test_a_model_is_saved_before_it_was_called(spec, x, tmp_path):
     np.testing.assert_array_equal(loaded(x), model(x))
 
 
+@pytest.mark.slow
 def test_ways_to_run_a_step(spec, batches):
     losses = []
     for compiled in ({}, {"run_eagerly": True}, {"steps_per_execution": 3}):
@@ -167,6 +168,7 @@ def test_ways_to_run_a_step(spec, batches):
     np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(spec, batches, x, policy, name):
     policy(name)
@@ -211,6 +213,7 @@ def recall(model, log, spec, users=None, known=10):
     return np.take_along_axis(log.relevant, best, axis=1).mean()
 
 
+@pytest.mark.slow
 def test_planted_clusters_are_found(tmp_path):
     log = planted.taste_clusters()
     columns = [

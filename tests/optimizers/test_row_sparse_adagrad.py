@@ -160,6 +160,7 @@ def test_a_step_in_bfloat16_neither():
         keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.slow
 def test_training_goes_on_after_saving_bit_by_bit(tmp_path):
     x, y = rows_of(30)
 

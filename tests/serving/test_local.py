@@ -45,6 +45,7 @@ def refuses(address):
     return False
 
 
+@pytest.mark.slow
 def test_sigterm_ends_what_was_accepted_and_refuses_the_rest(
     waiter, request_for, tmp_path
 ):
@@ -63,6 +64,7 @@ def test_sigterm_ends_what_was_accepted_and_refuses_the_rest(
         assert "Traceback" not in server.log()
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_raises_one_error(waiter, movies, request_for, tmp_path):
     before = sorted(Path(waiter).rglob("*"))
     with local_server(waiter) as server:

@@ -8,6 +8,8 @@ from tfrec.features import Categorical, FeatureSpec, Sequence
 from tfrec.layers import MaskedPooling
 from tfrec.testing import check_model, planted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def frame():
