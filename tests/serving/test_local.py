@@ -42,6 +42,8 @@ def refuses(address):
         socket.create_connection((host, int(port)), timeout=5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it was being closed at that moment: ask again
+        return False
     return False
 
 
