@@ -21,6 +21,7 @@ _HOMES = {
     "Sequence": "tfrec.features",
     "Embeddings": "tfrec.embeddings",
     "IdEncoder": "tfrec.encoder",
+    "describe": "tfrec.features.describe",
     "extend": "tfrec.growth",
 }
 _PACKAGES = (
