@@ -45,9 +45,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="also write the numbers as JSON")
+    parser.add_argument(
+        "--min-ratings",
+        type=int,
+        default=1,
+        help="retrieval: leave out people with fewer ratings, and films only they rated",
+    )
     options = parser.parse_args()
     events, films = movietweetings.events(), movietweetings.movies()
-    train, test = data.leave_last_out(events, user="user_id", time="timestamp")
+    counts = events.groupby("user_id")["user_id"].transform("size")
+    kept = events[counts >= options.min_ratings]
+    films = films[films["movie_id"].isin(kept["movie_id"])]
+    train, test = data.leave_last_out(kept, user="user_id", time="timestamp")
     parts = data.split_by_time(events, time="timestamp")
     print(evaluation.table(baselines(train, test)), flush=True)
     runs = []
