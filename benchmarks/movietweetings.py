@@ -49,7 +49,7 @@ def main():
         "--min-ratings",
         type=int,
         default=1,
-        help="retrieval: leave out people with fewer ratings, and films only they rated",
+        help="retrieval: leave out people with fewer ratings, and their films",
     )
     options = parser.parse_args()
     events, films = movietweetings.events(), movietweetings.movies()

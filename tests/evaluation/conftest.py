@@ -1,4 +1,4 @@
-"""Data the floors need: the packaged copy, else a folder beside the checkout."""
+"""The log that the floors are checked on: the copy that ships with tfrec."""
 
 import pathlib
 
