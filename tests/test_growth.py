@@ -30,6 +30,8 @@ from tfrec.models import TwoTower, deepfm, dssm
 from tfrec.optimizers import RowSparseAdagrad
 from tfrec.testing.layers import quiet_saving
 
+pytestmark = pytest.mark.slow
+
 DIM = {"embedding_dim": 4}
 SPEC = FeatureSpec(
     [
@@ -684,8 +686,6 @@ import keras
 import numpy as np
 import pandas as pd
 import tfrec
-
-pytestmark = pytest.mark.slow
 
 rows, folder, out = pd.read_pickle(sys.argv[1]), sys.argv[2], sys.argv[3]
 model = keras.models.load_model(f"{folder}/model_1.keras")
