@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -32,19 +34,25 @@ class EmbeddingTable(keras.layers.Layer):
     Row 0 of each logical table is padding: its vector is exactly zero and gets
     no gradient. Row 1 is "unknown": ids outside the table are looked up there,
     and in training a share of the ids, drawn at random, is replaced by it, so
-    that it is a trained row.
+    that it is a trained row. All inputs are read in one gather.
 
     Args:
         rows: non-empty tuple of ints >= 2. Rows of each logical table.
         embedding_dim: int >= 1.
+        linear: bool. Each row has one number more, last, that starts at 0: the
+            weight of a first-order term.
         unknown_rate: number in [0, 1). Share of training ids looked up as
             unknown.
         scale: number >= 0. Rows start uniform in [-scale, scale].
+        l2: number >= 0. Adds `l2 sum_f ||e_f||^2`, the mean over the batch, to the
+            loss: of the rows that are looked up only, as often as they are.
         seed: int >= 0 or None. For the start values and the draws.
 
     Call arguments:
         inputs: list of int id tensors, `(batch,)` or `(batch, time)`.
         tables: list of ints, the logical table of each input.
+        stacked: bool. All `(batch,)` inputs come back as one tensor
+            `(batch, fields, dim)`, first; it is not split and put together again.
 
     Shapes: `(batch, dim)` or `(batch, time, dim)` out for each input, in the
     layer's compute dtype: rows are cast after they were read, never the table.
@@ -57,7 +65,15 @@ class EmbeddingTable(keras.layers.Layer):
     """
 
     def __init__(
-        self, rows, embedding_dim, unknown_rate=0.0, scale=0.05, seed=None, **kwargs
+        self,
+        rows,
+        embedding_dim,
+        linear=False,
+        unknown_rate=0.0,
+        scale=0.05,
+        l2=0.0,
+        seed=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         if not isinstance(rows, (tuple, list)) or not (
@@ -66,26 +82,32 @@ class EmbeddingTable(keras.layers.Layer):
             rule = "must be a non-empty tuple of ints >= 2"
             raise _checks.argument(self, "rows", rule, rows)
         _checks.positive_int(self, embedding_dim=embedding_dim)
+        _checks.boolean(self, linear=linear)
         _checks.rate(self, unknown_rate=unknown_rate)
-        _checks.number(self, 0, scale=scale)
+        _checks.number(self, 0, scale=scale, l2=l2)
         if seed is not None:
             _checks.integer(self, seed=seed)
         self.rows = tuple(int(count) for count in rows)
         self.embedding_dim = int(embedding_dim)
+        self.linear = linear
         self.unknown_rate = float(unknown_rate)
         self.scale = float(scale)
+        self.l2 = float(l2)
         self.seed = seed if seed is None else int(seed)
         self.draws = keras.random.SeedGenerator(self.seed) if unknown_rate else None
+        self.width = self.embedding_dim + self.linear
+        # XLA has no `unique`, which the optimizers need: on a GPU too, compile()
+        # must not take the whole step.
+        self.supports_jit = False
 
     def build(self, input_shape):
         self.table = self.add_weight(
             name="table",
-            shape=(sum(self.rows), self.embedding_dim),
-            initializer=keras.initializers.RandomUniform(
-                -self.scale, self.scale, seed=self.seed
-            ),
+            shape=(sum(self.rows), self.width),
+            initializer=_Start(self.scale, self.linear, self.seed),
             autocast=False,
         )
+        self.table.row_sparse = True
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -94,34 +116,56 @@ class EmbeddingTable(keras.layers.Layer):
     def load_own_variables(self, store):
         super().load_own_variables(load_draws(self.draws, store))
 
-    def call(self, inputs, tables, training=False):
+    def call(self, inputs, tables, stacked=False, training=False):
         self._check_tables(inputs, tables)
-        ids = [x if len(x.shape) == 2 else x[:, None] for x in inputs]
-        widths = [
-            x.shape[1] if x.shape[1] is not None else ops.shape(x)[1] for x in ids
-        ]
-        offsets = [sum(self.rows[:table]) for table in tables]
-        ids = [
-            ops.where((x >= 0) & (x < self.rows[table]), x, UNKNOWN_ID)
-            for x, table in zip(ids, tables, strict=True)
-        ]
-        real = ops.concatenate([x != PADDING_ID for x in ids], axis=1)
-        if training and self.draws is not None:
-            drawn = keras.random.uniform(ops.shape(real), seed=self.draws)
-            drawn = _split(drawn < self.unknown_rate, widths)
-            ids = [
-                ops.where(hit & (x != PADDING_ID), UNKNOWN_ID, x)
-                for x, hit in zip(ids, drawn, strict=True)
-            ]
-        ids = ops.concatenate(
-            [x + offset for x, offset in zip(ids, offsets, strict=True)], axis=1
+        order = _order(inputs, stacked)
+        ids = [inputs[place] for place in order]
+        parts = [tables[place] for place in order]
+        ids = [x if len(x.shape) == 2 else x[:, None] for x in ids]
+        widths = [x.shape[1] for x in ids]
+        if None in widths:
+            widths = ops.stack([ops.shape(x)[1] for x in ids])
+        ids = ops.concatenate([ops.cast(x, _widest(ids)) for x in ids], axis=1)
+        # Of each place in a row: how long its table is, and where it starts.
+        lengths = np.array([self.rows[part] for part in parts])
+        starts = np.array([sum(self.rows[:part]) for part in parts])
+        lengths, starts = (
+            tf.repeat(tf.constant(each, ids.dtype), widths)[None, :]
+            for each in (lengths, starts)
         )
+        ids = tf.where((ids >= 0) & (ids < lengths), ids, UNKNOWN_ID)
+        real = ops.not_equal(ids, PADDING_ID)
+        if training and self.draws is not None:
+            drawn = keras.random.uniform(ops.shape(ids), seed=self.draws)
+            ids = tf.where((drawn < self.unknown_rate) & real, UNKNOWN_ID, ids)
         # tf.gather on the variable reads the rows; ops.take would copy the table.
-        vectors = ops.cast(tf.gather(self.table.value, ids), self.compute_dtype)
+        vectors = ops.cast(
+            tf.gather(self.table.value, ids + starts), self.compute_dtype
+        )
         vectors = vectors * ops.cast(real, self.compute_dtype)[:, :, None]
-        parts = _split(vectors, widths)
+        if self.l2:
+            squares = ops.square(ops.cast(vectors, "float32"))
+            self.add_loss(self.l2 * ops.mean(ops.sum(squares, axis=(1, 2))))
+        return self._split(vectors, inputs, widths, stacked)
+
+    def _split(self, vectors, inputs, widths, stacked):
+        """The tensors of `call`, in its order, out of all vectors side by side."""
+        singles = sum(len(x.shape) != 2 for x in inputs)
+        if stacked and singles == len(inputs):
+            return [vectors]
+        if stacked and singles:
+            rest = widths[singles:]
+            if isinstance(widths, list):
+                return tf.split(vectors, [singles, *rest], axis=1)
+            return tf.split(
+                vectors,
+                tf.concat([[singles], rest], axis=0),
+                num=len(inputs) - singles + 1,
+                axis=1,
+            )
+        parts = tf.split(vectors, widths, num=len(inputs), axis=1)
         return [
-            part if len(x.shape) == 2 else part[:, 0]
+            part if len(x.shape) == 2 else tf.squeeze(part, 1)
             for part, x in zip(parts, inputs, strict=True)
         ]
 
@@ -131,11 +175,16 @@ class EmbeddingTable(keras.layers.Layer):
             rule = f"must name one of {len(known)} logical tables for each input"
             raise _checks.argument(self, "tables", rule, tables)
 
-    def compute_output_spec(self, inputs, tables, training=False):
+    def compute_output_spec(self, inputs, tables, stacked=False, training=False):
         self._check_tables(inputs, tables)
+        shapes = [inputs[place].shape for place in _order(inputs, stacked)]
+        singles = [shape for shape in shapes if len(shape) == 1]
+        if stacked and singles:
+            block = (singles[0][0], len(singles))
+            shapes = [block, *shapes[len(singles) :]]
         return [
-            keras.KerasTensor((*x.shape, self.embedding_dim), self.compute_dtype)
-            for x in inputs
+            keras.KerasTensor((*shape, self.width), self.compute_dtype)
+            for shape in shapes
         ]
 
     def get_config(self):
@@ -143,19 +192,47 @@ class EmbeddingTable(keras.layers.Layer):
             **super().get_config(),
             "rows": self.rows,
             "embedding_dim": self.embedding_dim,
+            "linear": self.linear,
             "unknown_rate": self.unknown_rate,
             "scale": self.scale,
+            "l2": self.l2,
             "seed": self.seed,
         }
 
 
-def _split(matrix, widths):
-    """The parts of axis 1 that are `widths` wide."""
-    parts, start = [], 0
-    for width in widths:
-        parts.append(matrix[:, start : start + width])
-        start = start + width
-    return parts
+def _order(inputs, stacked):
+    """Places of the inputs as they are read: single ids first, where stacked."""
+    places = range(len(inputs))
+    if not stacked:
+        return list(places)
+    return sorted(places, key=lambda place: len(inputs[place].shape))
+
+
+def _widest(ids):
+    """int64 as soon as one input has it: an id beyond int32 stays one."""
+    return "int64" if any(x.dtype == tf.int64 for x in ids) else "int32"
+
+
+class _Start:
+    """Start values of a table: uniform, the first-order weight 0; in one buffer.
+
+    In a graph TensorFlow scales the drawn numbers in place; one operation after
+    the other would hold the table two or three times over.
+    """
+
+    def __init__(self, scale, linear, seed):
+        self.scale, self.linear = scale, linear
+        # `keras.utils.set_random_seed` sets Python's generator too.
+        self.seed = [random.getrandbits(31) if seed is None else seed, 0]
+
+    def __call__(self, shape, dtype):
+        @tf.function(autograph=False, reduce_retracing=True)
+        def start():
+            drawn = tf.random.stateless_uniform(shape, self.seed, -1.0, 1.0, dtype)
+            scales = [self.scale] * (shape[1] - self.linear) + [0.0] * self.linear
+            return drawn * tf.constant(scales, dtype)
+
+        return start()
 
 
 class Fields(NamedTuple):
@@ -165,12 +242,15 @@ class Fields(NamedTuple):
     sequences: `(batch, time, dim)`.
     masks: `(batch, time)` bool, True where a sequence holds a value.
     numbers: `(batch,)` or `(batch, n)` float32; numbers along a list as their mean.
+    blocks: by tuple of column names, `(batch, fields, dim)`: where the look-up is
+        stacked, the vectors of all columns that hold one value, as they were read.
     """
 
     vectors: dict
     sequences: dict
     masks: dict
     numbers: dict
+    blocks: dict
 
 
 class Embeddings:
@@ -183,8 +263,11 @@ class Embeddings:
     Args:
         spec: FeatureSpec with its vocabularies.
         embedding_dim: int >= 1 or None. None: each table's own width.
+        linear: bool. Vectors are one wider: their last number is the column's
+            first-order weight, which is trained where the table's rows are not.
         unknown_rate: as in `EmbeddingTable`.
         scale: as in `EmbeddingTable`.
+        l2: as in `EmbeddingTable`.
         seed: int >= 0 or None.
         name: str. Prefix of the layers' names.
 
@@ -197,8 +280,10 @@ class Embeddings:
         spec: FeatureSpec,
         *,
         embedding_dim: int | None = None,
+        linear: bool = False,
         unknown_rate: float = 0.01,
         scale: float = 0.05,
+        l2: float = 0.0,
         seed: int | None = None,
         name: str = "embeddings",
     ) -> None:
@@ -215,24 +300,39 @@ class Embeddings:
         groups: dict[tuple, list] = {}
         for table in spec.tables.values():
             dim = table.embedding_dim if embedding_dim is None else embedding_dim
-            # The 1-wide weights of a first-order part are not the table's rows.
+            # Rows of another width than the table's own are not the ones to keep.
             frozen = not table.trainable and embedding_dim is None
             groups.setdefault((table.sides, dim, frozen), []).append(table)
         self._place: dict[str, tuple[EmbeddingTable, int]] = {}
+        self._weights: dict[str, tuple[EmbeddingTable, int]] = {}
         for number, ((sides, dim, frozen), tables) in enumerate(groups.items()):
+            options = {
+                "rows": tuple(table.rows for table in tables),
+                "unknown_rate": unknown_rate,
+                "seed": None if seed is None else seed + number,
+            }
+            prefix = f"{name}_{'_'.join(sides)}"
             layer = EmbeddingTable(
-                rows=tuple(table.rows for table in tables),
                 embedding_dim=dim,
-                unknown_rate=unknown_rate,
+                linear=linear and not frozen,
                 scale=scale,
-                seed=None if seed is None else seed + number,
+                l2=l2,
                 trainable=not frozen,
-                name=f"{name}_{'_'.join(sides)}_{dim}{'_frozen' * frozen}",
+                name=f"{prefix}_{dim}{'_frozen' * frozen}",
+                **options,
             )
             for index, table in enumerate(tables):
                 self._place[table.name] = (layer, index)
+            if linear and frozen:
+                layer = EmbeddingTable(
+                    embedding_dim=1, scale=0.0, name=f"{prefix}_weights", **options
+                )
+                for index, table in enumerate(tables):
+                    self._weights[table.name] = (layer, index)
 
-    def __call__(self, inputs: Sequence[keras.KerasTensor]) -> Fields:
+    def __call__(
+        self, inputs: Sequence[keras.KerasTensor], stacked: bool = False
+    ) -> Fields:
         """Looks up named inputs, all of one side.
 
         Raises: `ValueError` when an input is no column of the spec.
@@ -249,11 +349,25 @@ class Embeddings:
             if table is not None:
                 looked_up.setdefault(self._place[table][0], []).append(column)
         vectors = {}
-        for layer, group in looked_up.items():
-            places = [self._place[self.spec.table_of(column)][1] for column in group]
-            rows = layer([by_name[column.name] for column in group], tables=places)
-            vectors.update({c.name: v for c, v in zip(group, rows, strict=True)})
-        fields = Fields({}, {}, {}, {})
+        fields = Fields({}, {}, {}, {}, {})
+        for group in looked_up.values():
+            singles = [column.name for column in group if not column.is_list]
+            if not stacked:
+                singles = []
+            found = self._read(self._place, group, by_name, stacked)
+            if self.spec.table_of(group[0]) in self._weights:
+                weights = self._read(self._weights, group, by_name, stacked)
+                found = [
+                    keras.layers.Concatenate()(pair)
+                    for pair in zip(found, weights, strict=True)
+                ]
+            if singles:
+                block = found.pop(0)
+                fields.blocks[tuple(singles)] = block
+                # Nothing is computed for those that nobody takes.
+                vectors.update({name: block[:, i] for i, name in enumerate(singles)})
+            others = [c.name for c in group if c.name not in singles]
+            vectors.update(zip(others, found, strict=True))
         masks = {
             column.name: PaddingMask(name=f"{self.name}_{column.name}_mask")(
                 by_name[column.name]
@@ -281,6 +395,15 @@ class Embeddings:
             else:
                 fields.vectors[name] = vectors[name]
         return fields
+
+    def _read(
+        self, places: dict, group: list[Column], by_name: dict, stacked: bool
+    ) -> list:
+        """What one physical table gives for columns of its logical tables."""
+        of_group = [places[self.spec.table_of(column)] for column in group]
+        inputs = [by_name[column.name] for column in group]
+        tables = [index for _, index in of_group]
+        return of_group[0][0](inputs, tables=tables, stacked=stacked)
 
     def _pooled(self, column: MultiCategorical, inputs: list, mask: object) -> object:
         """One vector of the set's values, weighted where the column has weights."""

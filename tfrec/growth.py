@@ -170,7 +170,8 @@ def assign_rows(
     for layer, index in holders:
         if layer.embedding_dim == matrix.shape[1] and len(ids):
             rows = np.array(layer.table.numpy())
-            rows[sum(layer.rows[:index]) + ids] = matrix[inside]
+            first = sum(layer.rows[:index])
+            rows[first + ids, : layer.embedding_dim] = matrix[inside]
             layer.table.assign(rows)
     given = set(values)
     return Assigned(

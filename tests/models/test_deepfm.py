@@ -49,22 +49,23 @@ def fitted(spec, batches):
     return model
 
 
-def looked_up(model, prefix, dim, spec, x):
-    """Vectors from the tables called `prefix...`, by column, in float64."""
+def looked_up(model, spec, x):
+    """Vectors and first-order weights by column, in float64."""
     tables = {w.path: w.numpy().astype(float) for w in model.weights}
     found, starts = {}, {}
     for table in spec.tables.values():
-        path = f"{prefix}_{'_'.join(table.sides)}_{dim}/table"
+        path = f"embeddings_{'_'.join(table.sides)}_8/table"
         start = starts.get(path, 0)
         starts[path] = start + table.rows
         rows = tables[path][start : start + table.rows]
+        assert rows.shape[1] == 9
         rows[0] = 0
         for column in table.columns:
             vectors = rows[x[column]]
             if vectors.ndim == 3:  # lists: the mean of what is real
                 count = np.maximum((x[column] != 0).sum(axis=1), 1)
                 vectors = vectors.sum(axis=1) / count[:, None]
-            found[column] = vectors
+            found[column] = vectors[:, :8], vectors[:, 8:]
     return found
 
 
@@ -86,30 +87,17 @@ def matrix(x, names):
     return np.concatenate(parts, axis=1).astype(float)
 
 
-def fields_of(model, spec, x):
-    """The field vectors in the model's order: a side's tables, then its numbers."""
-    found = looked_up(model, "embeddings", 8, spec, x)
-    fields = []
-    for side in ("user", "item"):
-        names = [n for n in spec.names if (n in ITEM) == (side == "item")]
-        # One vector first, then sequences, then numbers.
-        tables = sorted((n for n in names if n in found), key=lambda n: n == "history")
-        fields += [found[name] for name in tables]
-        numeric = [name for name in names if isinstance(spec[name], Numeric)]
-        if numeric:
-            (vectors,) = weights_of(model, f"deepfm_{side}_number_fields")
-            numbers = matrix(x, numeric)
-            fields += [numbers[:, [k]] * row for k, row in enumerate(vectors)]
-    return fields
-
-
 def by_hand(model, spec, x):
     """Linear term, pairs of fields and deep part, from the model's weights."""
     w, b = weights_of(model, "deepfm_linear/")
-    numeric = [column.name for column in spec if isinstance(column, Numeric)]
-    first = looked_up(model, "weights", 1, spec, x).values() if spec.tables else ()
-    linear = sum(first) + matrix(x, numeric) @ w + b
-    fields = fields_of(model, spec, x)
+    numbers = matrix(x, [c.name for c in spec if isinstance(c, Numeric)])
+    found = looked_up(model, spec, x)
+    linear = sum(weight for _, weight in found.values()) + numbers @ w + b
+    # A side's single values in one block, then its lists; numbers last.
+    names = ["user_id", "city", "history", "item_id", "price", "tags"]
+    fields = [found[name][0] for name in names if name in found]
+    (vectors,) = weights_of(model, "deepfm_number_fields")
+    fields += [numbers[:, [k]] * row for k, row in enumerate(vectors)]
     pairs = np.zeros((len(fields[0]), 1))
     for i in range(len(fields)):
         for j in range(i + 1, len(fields)):
