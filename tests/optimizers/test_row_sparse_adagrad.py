@@ -185,27 +185,6 @@ def test_training_goes_on_after_saving_bit_by_bit(tmp_path):
         np.testing.assert_array_equal(found, wanted)
 
 
-REFUSED = {
-    "weight_decay": 0.1,
-    "clipnorm": 1.0,
-    "clipvalue": 1.0,
-    "global_clipnorm": 1.0,
-    "use_ema": True,
-    "gradient_accumulation_steps": 2,
-    "loss_scale_factor": 2.0,
-}
-
-
-@pytest.mark.parametrize("argument", REFUSED)
-def test_arguments_that_need_the_whole_table(argument):
-    message = (
-        f"RowSparseAdagrad: `{argument}` would read whole tables and is not "
-        f"supported. Received: {argument}=.* Leave it out, or train with a Keras"
-    )
-    with pytest.raises(ValueError, match=message):
-        RowSparseAdagrad(**{argument: REFUSED[argument]})
-
-
 @pytest.mark.parametrize(
     "arguments, message",
     [
