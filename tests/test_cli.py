@@ -16,7 +16,7 @@ def test_describe(tmp_path, capsys):
     spec = FeatureSpec([Categorical("city", side="user", hash_buckets=8)])
     spec.save(tmp_path / "spec.json")
     assert main(["describe", str(tmp_path / "spec.json")]) == 0
-    assert "1,280" in capsys.readouterr().out
+    assert "1,360" in capsys.readouterr().out
 
 
 def test_describe_says_what_is_wrong(tmp_path, capsys):

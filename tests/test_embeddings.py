@@ -69,6 +69,67 @@ def test_strange_ids_read_the_unknown_row():
     assert not np.delete(found, 5, axis=0).any()
 
 
+def test_stacked_is_the_same_in_one_tensor():
+    table = EmbeddingTable((4, 6), 3, seed=1)
+    single = table([A, B, A, B], tables=[0, 1, 1, 0])
+    block, first, second = table([A, B, A, B], tables=[0, 1, 1, 0], stacked=True)
+    np.testing.assert_array_equal(block[:, 0], single[0])
+    np.testing.assert_array_equal(block[:, 1], single[2])
+    np.testing.assert_array_equal(first, single[1])
+    np.testing.assert_array_equal(second, single[3])
+    (block,) = table([A, A], tables=[0, 1], stacked=True)
+    assert block.shape == (4, 2, 3)
+    (alone,) = table([B], tables=[1], stacked=True)
+    np.testing.assert_array_equal(alone, single[1])
+
+
+def test_stacked_with_lists_of_unknown_length():
+    table = EmbeddingTable((4, 6), 3, seed=1)
+    a = keras.Input((), dtype="int32", name="a")
+    b = keras.Input((None,), dtype="int32", name="b")
+    found = table([b, a, b], tables=[1, 0, 0], stacked=True)
+    assert [x.shape for x in found] == [(None, 1, 3)] + [(None, None, 3)] * 2
+    model = keras.Model([a, b], found)
+    for width in (2, 5):
+        ids = np.resize(B, (4, width))
+        wanted = table([A, ids, ids], tables=[0, 1, 0])
+        got = model([A, ids])
+        np.testing.assert_array_equal(got[0][:, 0], wanted[0])
+        for one, other in zip(got[1:], wanted[1:], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_first_order_weights_stand_last_and_start_at_zero():
+    table = EmbeddingTable((4, 6), 3, linear=True, seed=1)
+    (vectors,) = table([np.arange(6, dtype="int32")], tables=[1])
+    assert vectors.shape == (6, 4)
+    assert not np.any(vectors[:, 3]) and np.all(vectors[1:, :3])
+
+
+def test_l2_reaches_looked_up_rows_only():
+    table = EmbeddingTable((4, 6), 3, l2=0.5, seed=1)
+    ids = np.array([2, 2, 3, 0], "int32")
+    with tf.GradientTape() as tape:
+        table([ids], tables=[1])
+        (loss,) = table.losses
+    (weights,) = table.get_weights()
+    wanted = 0.5 * (weights[[6, 6, 7]] ** 2).sum() / 4
+    np.testing.assert_allclose(loss, wanted, rtol=1e-5)
+    found = tape.gradient(loss, table.table.value)
+    assert isinstance(found, tf.IndexedSlices)
+    dense = np.zeros_like(weights)
+    dense[6], dense[7] = weights[6] * 2 * 0.25, weights[7] * 0.25
+    np.testing.assert_allclose(tf.convert_to_tensor(found), dense, rtol=1e-5)
+    plain = EmbeddingTable((4, 6), 3)
+    plain([ids], tables=[1])
+    assert not plain.losses
+
+
+def test_a_gpu_does_not_compile_the_step_as_a_whole():
+    """XLA has no `unique`: Keras must not take a model with tables for it."""
+    assert EmbeddingTable((4,), 3).supports_jit is False
+
+
 def test_tables_do_not_mix():
     table = EmbeddingTable((4, 6), 3)
     table([A], tables=[0])

@@ -226,13 +226,15 @@ class _Start:
         self.seed = [random.getrandbits(31) if seed is None else seed, 0]
 
     def __call__(self, shape, dtype):
-        @tf.function(autograph=False, reduce_retracing=True)
-        def start():
-            drawn = tf.random.stateless_uniform(shape, self.seed, -1.0, 1.0, dtype)
+        # The seed is an argument: TensorFlow would evaluate a graph of constants
+        # once more, to see whether the result is small.
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([2], tf.int64)])
+        def start(seed):
+            drawn = tf.random.stateless_uniform(shape, seed, -1.0, 1.0, dtype)
             scales = [self.scale] * (shape[1] - self.linear) + [0.0] * self.linear
             return drawn * tf.constant(scales, dtype)
 
-        return start()
+        return start(tf.constant(self.seed, tf.int64))
 
 
 class Fields(NamedTuple):

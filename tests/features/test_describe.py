@@ -15,11 +15,15 @@ SPEC = FeatureSpec(
 
 def test_bytes_of_a_table_count_once():
     lines = describe(SPEC.without("shop"), slots=2).splitlines()
-    first = ["item", "categorical", "item", "yes", "item", "100", "4", "4,800"]
+    first = ["item", "categorical", "item", "yes", "item", "100", "4", "6,000"]
     assert lines[1].split() == first
     assert lines[2].split()[-1] == "(shared)"
     assert lines[3].split() == ["price", "numeric", "item", "yes", "3"]
-    assert lines[-1].split() == ["total", "4,800"]
+    assert lines[-2].split() == ["total", "6,000"]
+    assert lines[-1].split() == ["in", "training,", "about", "800,006,000"]
+    assert len({len(line) for line in (lines[0], *lines[-2:])}) == 1
+    bare = describe(SPEC.without("shop"), slots=2, linear=False).splitlines()
+    assert bare[1].split()[-1] == "4,800"
 
 
 def test_before_adapt_rows_are_not_known():
@@ -30,3 +34,5 @@ def test_before_adapt_rows_are_not_known():
 def test_errors(slots):
     with pytest.raises(ValueError, match="describe: `slots` must be an int >= 0."):
         describe(SPEC, slots=slots)
+    with pytest.raises(ValueError, match="describe: `linear` must be True or False"):
+        describe(SPEC, linear=1)

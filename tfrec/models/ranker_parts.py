@@ -83,8 +83,10 @@ def ranker_parts(
     rows, terms = [], []
     if blocks:
         block = joined(blocks, f"{owner}_looked_up")
-        rows.append(block[:, :, :dim] if linear else block)
-        terms.append(block[:, :, dim] if linear else None)
+        if linear:  # a split's gradient is one concatenation, a slice's is padding
+            block, weights = keras.ops.split(block, [dim], axis=2)
+            terms.append(keras.layers.Flatten(name=f"{owner}_first_order")(weights))
+        rows.append(block)
     if x is not None:
         layer = NumericFields(dim, seed=seed, name=f"{owner}_number_fields")
         rows.append(layer(x))
@@ -113,8 +115,7 @@ def _block(fields, width, name):
     for column, sequence in fields.sequences.items():
         pooling = MaskedPooling("mean", name=f"{name}_{column}_mean")
         lists[column] = pooling(sequence, mask=fields.masks[column])
-    for column, vector in lists.items():
-        rows.append(keras.layers.Reshape((1, width))(vector))
+    rows += [keras.layers.Reshape((1, width))(vector) for vector in lists.values()]
     names += lists
     if len(rows) > 1:
         return keras.layers.Concatenate(axis=1, name=f"{name}_fields")(rows), names

@@ -91,6 +91,12 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         self.accumulated_steps = gradient_accumulation_steps
         self.loss_is_scaled = False
 
+    @property
+    def iterations(self):
+        """How many updates were made; under accumulation not one in each step."""
+        steps = super().iterations
+        return steps // self.accumulated_steps if self.accumulated_steps else steps
+
     def step(self, gradient, weight, slots, learning_rate):
         """The rule: gradient, weights and slots in, `(weights, slots)` out."""
         raise NotImplementedError
@@ -144,9 +150,7 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
                 rule = "needs a loss that went through `scale_loss`"
                 way_out = "Pass auto_scale_loss=False to compile()."
                 value = self.scale
-                raise _checks.argument(
-                    self, "loss_scale_factor", rule, value, way_out
-                )
+                raise _checks.argument(self, "loss_scale_factor", rule, value, way_out)
             grads = [_each(gradient, lambda g: g / self.scale) for gradient in grads]
         if not self.accumulated_steps:
             super().apply(self._clipped(grads), trainable_variables)
@@ -185,12 +189,10 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         index = self._get_variable_index(variable)
         slots = [self.slots[name][index].value for name in self.slot_names]
         rate = tf.cast(learning_rate, variable.dtype)
-        decay = None
-        if self.decay and self._use_weight_decay(variable):
-            decay = 1.0 - rate * tf.cast(self.decay, variable.dtype)
+        decay = self.decay if self.decay and self._use_weight_decay(variable) else 0
         if not isinstance(gradient, tf.IndexedSlices):
             gradient = tf.cast(gradient, variable.dtype)
-            weight = variable.value() if decay is None else variable * decay
+            weight = _decayed(variable.value(), decay, rate)
             weight, moved = self.step(gradient, weight, slots, rate)
             variable.assign(weight)
             for slot, value in zip(slots, moved, strict=True):
@@ -198,8 +200,7 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
             return
         gradient = _summed(gradient)
         rows = gradient.indices
-        weight = tf.gather(variable, rows)
-        weight = weight if decay is None else weight * decay
+        weight = _decayed(tf.gather(variable, rows), decay, rate)
         weight, moved = self.step(
             tf.cast(gradient.values, variable.dtype),
             weight,
@@ -239,10 +240,12 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
 
     def _apply_sums(self, grads, variables):
         """Adds to what waits, or makes the update of it and of `grads`."""
-        pairs = [pair for pair in zip(grads, variables, strict=True)]
-        pairs = [(g, str(self._get_variable_index(v)), v) for g, v in pairs]
-        pairs = [pair for pair in pairs if pair[0] is not None]
-        steps = self.accumulated_steps
+        pairs = [
+            (gradient, str(self._get_variable_index(variable)), variable)
+            for gradient, variable in zip(grads, variables, strict=True)
+            if gradient is not None
+        ]
+        steps, seen = self.accumulated_steps, super().iterations
         summed = []
         for gradient, index, _ in pairs:
             if index in self.sums:
@@ -277,9 +280,9 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
                     ids, values = self.waiting[index]
                     ids.assign(gradient.indices)
                     values.assign(gradient.values)
-            self.iterations.assign_add(1)
+            seen.assign_add(1)
 
-        tf.cond(tf.equal((self.iterations + 1) % steps, 0), update, wait)
+        tf.cond(tf.equal((seen + 1) % steps, 0), update, wait)
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -305,6 +308,11 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
             "loss_scale_factor": self.scale,
             "gradient_accumulation_steps": self.accumulated_steps,
         }
+
+
+def _decayed(weight, decay, rate):
+    """In the order of Keras' products, so that no bit differs."""
+    return weight - weight * tf.cast(decay, weight.dtype) * rate if decay else weight
 
 
 def _each(gradient, function):
