@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -121,17 +122,17 @@ class EmbeddingTable(keras.layers.Layer):
         order = _order(inputs, stacked)
         ids = [inputs[place] for place in order]
         parts = [tables[place] for place in order]
-        ids = [x if len(x.shape) == 2 else x[:, None] for x in ids]
-        widths = [x.shape[1] for x in ids]
+        widths = [1 if len(x.shape) == 1 else x.shape[1] for x in ids]
         if None in widths:
-            widths = ops.stack([ops.shape(x)[1] for x in ids])
-        ids = ops.concatenate([ops.cast(x, _widest(ids)) for x in ids], axis=1)
+            shapes = [ops.shape(x) for x in ids]
+            widths = ops.stack([1 if len(s) == 1 else s[1] for s in shapes])
+        ids = _side_by_side([ops.cast(x, _widest(ids)) for x in ids])
         # Of each place in a row: how long its table is, and where it starts.
-        lengths = np.array([self.rows[part] for part in parts])
-        starts = np.array([sum(self.rows[:part]) for part in parts])
+        lengths = [self.rows[part] for part in parts]
+        starts = [sum(self.rows[:part]) for part in parts]
+        repeat = np.repeat if isinstance(widths, list) else tf.repeat
         lengths, starts = (
-            tf.repeat(tf.constant(each, ids.dtype), widths)[None, :]
-            for each in (lengths, starts)
+            tf.cast(repeat(each, widths), ids.dtype) for each in (lengths, starts)
         )
         ids = tf.where((ids >= 0) & (ids < lengths), ids, UNKNOWN_ID)
         real = ops.not_equal(ids, PADDING_ID)
@@ -206,6 +207,15 @@ def _order(inputs, stacked):
     if not stacked:
         return list(places)
     return sorted(places, key=lambda place: len(inputs[place].shape))
+
+
+def _side_by_side(ids):
+    """`(batch, places)`; ids of rank 1 that follow each other in one operation."""
+    parts = []
+    for single, group in itertools.groupby(ids, lambda x: len(x.shape) == 1):
+        group = list(group)
+        parts += [tf.stack(group, axis=1)] if single else group
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
 
 
 def _widest(ids):

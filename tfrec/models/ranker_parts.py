@@ -1,5 +1,6 @@
 """What all rankers start from: field vectors, numbers and the first-order logit."""
 
+import itertools
 from typing import Any, NamedTuple
 
 import keras
@@ -10,7 +11,7 @@ from tfrec.features import FeatureSpec
 from tfrec.layers.basic.linear_term import LinearTerm
 from tfrec.layers.basic.numeric_fields import NumericFields
 from tfrec.layers.sequence.masked_pooling import MaskedPooling
-from tfrec.models.towers import SIDES, check_spec, common_dim, flat, joined
+from tfrec.models.towers import SIDES, check_spec, common_dim, joined
 
 
 class RankerParts(NamedTuple):
@@ -77,7 +78,7 @@ def ranker_parts(
             blocks.append(block)
             names += of_block
         if fields.numbers:
-            numbers.append(flat([], fields.numbers, f"{owner}_{side}_numbers"))
+            numbers.append(_matrix(fields.numbers.values(), f"{owner}_{side}_numbers"))
             columns += _number_names(fields.numbers)
     x = joined(numbers, f"{owner}_numbers") if numbers else None
     rows, terms = [], []
@@ -120,6 +121,17 @@ def _block(fields, width, name):
     if len(rows) > 1:
         return keras.layers.Concatenate(axis=1, name=f"{name}_fields")(rows), names
     return (rows[0] if rows else None), names
+
+
+def _matrix(numbers, name):
+    """`(batch, n)`; numbers of rank 1 that follow each other in one operation."""
+    parts = []
+    for single, group in itertools.groupby(numbers, lambda x: len(x.shape) == 1):
+        group = list(group)
+        parts += [keras.ops.stack(group, axis=1)] if single else group
+    if len(parts) == 1:
+        return parts[0]
+    return keras.layers.Concatenate(name=name)(parts)
 
 
 def _number_names(numbers):
