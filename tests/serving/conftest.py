@@ -1,6 +1,9 @@
 """Small SavedModels, made once, and one server that has loaded them all."""
 
+import asyncio
+import http.client
 import json
+import threading
 from pathlib import Path
 
 import grpc
@@ -17,6 +20,11 @@ from tensorflow_serving.apis import (
 
 from tfrec.features import Categorical, FeatureSpec, Numeric, Sequence
 from tfrec.serving import local_server
+from tfrec.serving.repository import Repository
+from tfrec.serving.rest import Rest
+from tfrec.serving.rest_server import RestServer
+from tfrec.serving.servable import Servable
+from tfrec.serving.services import Services
 
 LIMIT = 4 * 2**20
 MOVIES = [f"m{number}" for number in range(50)]
@@ -320,3 +328,118 @@ def prediction(channel):
 @pytest.fixture(scope="session")
 def models(channel):
     return model_service_pb2_grpc.ModelServiceStub(channel)
+
+
+class Web:
+    """An HTTP server of ours, on a loop in a thread of this process."""
+
+    def __init__(self, services, server=None, context=None, **options):
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.services = services
+        self.port = self.run(self._start(server or {}, context, options))
+
+    async def _start(self, server, context, options):
+        rest = Rest(self.services, **options)
+        self._server = RestServer(rest, **server)
+        return await self._server.start("127.0.0.1", 0, context)
+
+    def run(self, coroutine):
+        """What a coroutine gives on the server's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
+
+    def ask(self, path, body=None, method=None, headers=(), context=None):
+        """Status, headers and body of the answer; JSON is parsed."""
+        kind = http.client.HTTPConnection
+        more = {}
+        if context is not None:
+            kind, more = http.client.HTTPSConnection, {"context": context}
+        connection = kind("localhost", self.port, timeout=30, **more)
+        try:
+            if body is not None and not isinstance(body, bytes):
+                body = json.dumps(body).encode()
+            method = method or ("GET" if body is None else "POST")
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            answer = response.read()
+        finally:
+            connection.close()
+        if response.headers["Content-Type"] == "application/json" and answer:
+            answer = json.loads(answer)
+        return response.status, response.headers, answer
+
+    def stop(self):
+        self.run(self._server.stop())
+        self.services.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Texts(tf.Module):
+    """What REST treats in its own way: Examples, strings, outputs of no rows."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "inputs")])
+    def regress(self, inputs):
+        columns = {"x": tf.io.FixedLenFeature([], tf.float32)}
+        return {"outputs": tf.io.parse_example(inputs, columns)["x"] * 2}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "inputs")])
+    def classify(self, inputs):
+        x = tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([], tf.float32)})
+        scores = tf.stack([x["x"], 1 - x["x"]], axis=1)
+        names = tf.repeat(tf.constant([["yes", "no"]]), tf.shape(scores)[0], axis=0)
+        return {"scores": scores, "classes": names}
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.string, "x")])
+    def both(self, x):
+        return {"text": x, "raw_bytes": x}
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, "x")])
+    def uneven(self, x):
+        return {"a": x, "whole": tf.reduce_sum(x)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def shorter(self, x):
+        return {"a": x, "b": x[:1]}
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory, plain, waiter):
+    """Servables that are loaded in this process."""
+    folder = tmp_path_factory.mktemp("texts") / "1"
+    module = Texts()
+    names = ("regress", "classify", "both", "uneven", "shorter")
+    save(module, folder, {name: getattr(module, name) for name in names})
+    made = Repository()
+    made.configure({"sums": {"stable": 2}, "texts": {}, "echo": {}, "waiter": {}})
+    for name, version, place in [
+        *(("sums", number, plain.parent / "sums" / str(number)) for number in (1, 2)),
+        ("sums", 7, plain.parent / "sums" / "00000007"),
+        ("echo", 1, plain.parent / "echo" / "1"),
+        ("waiter", 1, waiter / "waiter" / "1"),
+        ("texts", 1, folder),
+    ]:
+        made.publish(Servable(name, version, place))
+    return made
+
+
+@pytest.fixture(scope="session")
+def start_web(repository):
+    """Starts a `Web`; its options are those of `Rest`."""
+    started = []
+
+    def start(services=None, **options):
+        started.append(Web(services or Services(repository), **options))
+        return started[-1]
+
+    yield start
+    for web in started:
+        web.stop()
+
+
+@pytest.fixture(scope="session")
+def web(start_web):
+    """An HTTP server with nothing special about it."""
+    return start_web()

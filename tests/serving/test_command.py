@@ -1,6 +1,7 @@
 """The command line: quick help, exit statuses, errors in words."""
 
 import argparse
+import dataclasses
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from tfrec.serving import command
+from tfrec.serving.options import Options
 
 
 @pytest.fixture
@@ -26,6 +28,45 @@ def test_the_flags_bear_tensorflow_servings_names(parser):
     assert (args.model_config_file, args.model_base_path) == ("f", "b")
     assert (args.model_name, args.grpc_channel_arguments) == ("n", "a=1")
     assert parser.parse_args([]).port == 8500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        ([], False),
+        (["--enable_batching"], True),
+        (["--enable_batching=true"], True),
+        (["--enable_batching", "1"], True),
+        (["--enable_batching=False"], False),
+    ],
+)
+def test_booleans_as_tensorflow_serving_takes_them(parser, arguments, value):
+    assert parser.parse_args(arguments).enable_batching is value
+
+
+def test_what_is_no_boolean(parser, capsys):
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--enable_batching", "saved_models"])
+    assert "expected true or false, got 'saved_models'" in capsys.readouterr().err
+
+
+def test_flags_without_effect_and_flags_refused(parser, tmp_path, capsys, caplog):
+    with caplog.at_level("INFO"):
+        args = parser.parse_args([str(tmp_path), "--num_unload_threads=2"])
+        assert command.run(args) == 1
+    assert "--num_unload_threads has no effect: one thread unloads" in caplog.text
+    args = parser.parse_args([str(tmp_path), "--use_tflite_model=true"])
+    assert command.run(args) == 1
+    assert "--use_tflite_model is not offered" in capsys.readouterr().err
+    args = parser.parse_args([str(tmp_path), "--use_tflite_model=false"])
+    assert command.run(args) == 1
+    assert "must hold servables" in capsys.readouterr().err
+
+
+def test_every_option_has_a_flag(parser):
+    args = parser.parse_args([])
+    for field in dataclasses.fields(Options):
+        assert getattr(args, field.name) == field.default
 
 
 def test_a_missing_folder_ends_with_its_error(parser, tmp_path, capsys):

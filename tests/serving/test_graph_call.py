@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfrec.serving.graph_call import Cost, GraphCall
+from tfrec.serving.graph_call import Cost, GraphCall, session_config
 
 
 class PublicSession:
@@ -19,12 +19,15 @@ def test_both_ways_of_running_agree():
         a = tf.compat.v1.placeholder(tf.float32, [None], "a")
         tf.identity(a * 2, "b")
         tf.identity(a + 1, "c")
-    with tf.compat.v1.Session(graph=graph) as session:
+    with tf.compat.v1.Session(graph=graph, config=session_config()) as session:
         for way in (session, PublicSession(session)):
             call = GraphCall(way, ["a:0"], ["b:0", "c:0", "b:0"])
-            for _ in range(2):
-                results = [array.tolist() for array in call([np.float32([1, 2])])]
+            for seconds in (None, None, 5.0):
+                results = [
+                    array.tolist() for array in call([np.float32([1, 2])], seconds)
+                ]
                 assert results == [[2, 4], [2, 3], [2, 4]]
+            assert call.warm(None) and call.warm(5.5) and not call.warm(1.0)
         call = None
 
 

@@ -1,8 +1,10 @@
 """`models.config`: what it may say and what it may not."""
 
 import pytest
+from tensorflow_serving.config import model_server_config_pb2
 
 from tfrec.serving import ServingError, model_config
+from tfrec.serving.refusal import Refusal
 
 PLATFORM = 'model_platform: "tensorflow"'
 
@@ -43,13 +45,13 @@ def test_policies(read, policy, versions):
     [
         ("{base} {platform}", "a model has no name"),
         ('name: "r" base_path: "rel" {platform}', "Expected model r to have an abs"),
-        ('name: "r" {base}', "Model r requests unsupported platform"),
+        ('name: "r" {base}', "Illegal setting neither ModelServerConfig::model_type"),
+        ('name: "r" {base} model_platform: "torch"', "unsupported platform torch"),
         ('name: "r" base_path: "/nowhere/at/all" {platform}', "which is no folder"),
         (
-            'name: "r" {base} {platform} version_labels {{ key: "s" value: 3 }}',
-            "model r has version_labels, which this server lacks",
+            'name: "r" {base} {platform} logging_config {{ }}',
+            "No request-logger-creator provided. Model r wants one",
         ),
-        ('name: "r" {base} {platform} logging_config {{ }}', "has logging_config"),
         (
             'name: "r" {base} {platform} model_version_policy {{ specific {{ }} }}',
             "a specific policy with no version",
@@ -76,10 +78,24 @@ def test_a_file_that_does_not_parse(read, text):
 
 
 def test_a_file_that_says_nothing(read):
-    with pytest.raises(ServingError, match="has no model_config_list"):
+    with pytest.raises(ServingError, match="Only ModelConfigList is currently sup"):
         read(text="custom_model_config {}")
-    with pytest.raises(ServingError, match="its model_config_list is empty"):
-        read()
+    assert read() == []
+
+
+def test_labels_and_the_old_way_to_name_the_platform(read):
+    entry = f'name: "r" {read.base} model_type: TENSORFLOW '
+    (source,) = read(f'{entry} version_labels {{ key: "stable" value: 3 }}')
+    assert source.labels == {"stable": 3}
+
+
+def test_a_platform_does_not_change(read):
+    config = model_server_config_pb2.ModelServerConfig()
+    entry = config.model_config_list.config.add(name="r", model_platform="torch")
+    entry.base_path = "/any"
+    text = "^Illegal to change a model's platform. For model r, platform was tensorfl"
+    with pytest.raises(Refusal, match=text):
+        model_config.sources_of(config, served=["r"])
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -18,8 +18,8 @@ def test_a_prepared_job_runs_as_often_as_asked(sums, request_for):
     request = request_for("sums", a=np.float32([1]), b=np.float32([2]))
     job = predict.prepare(sums, request)
     assert job.outputs == ("product", "sum")
-    first = job.run()
-    assert job.run() == first
+    first = job.response(job.run())
+    assert job.response(job.run(20.0)) == first
     answer = predict_pb2.PredictResponse.FromString(first)
     assert list(answer.outputs["sum"].float_val) == [3]
 
@@ -32,8 +32,36 @@ def test_what_the_graph_refuses_is_a_refusal(sums, request_for):
     assert caught.value.code.name == "INVALID_ARGUMENT"
 
 
+def test_numbers_may_go_to_tensor_content(sums, request_for):
+    request = request_for("sums", a=np.float32([1]), b=np.float32([2]))
+    job = predict.prepare(sums, request)
+    data = job.response(job.run(), content=True)
+    output = predict_pb2.PredictResponse.FromString(data).outputs["sum"]
+    assert output.tensor_content == np.float32([3]).tobytes()
+    assert not output.float_val
+
+
+def test_what_is_filled_is_bounded(sums, request_for):
+    request = request_for("sums", a=np.float32([1]), b=np.float32([2]))
+    request.inputs["b"].ClearField("tensor_content")
+    request.inputs["b"].tensor_shape.dim[0].size = 100
+    assert len(predict.prepare(sums, request).arrays[1]) == 100
+    with pytest.raises(Refusal, match="tensor parsing error: b"):
+        predict.prepare(sums, request, max_fill_bytes=300)
+
+
+def test_a_graph_is_stopped(waiter, request_for, tmp_path):
+    servable = Servable("waiter", 1, waiter / "waiter" / "1")
+    place = str(tmp_path / "go")
+    request = request_for("waiter", started=str(tmp_path / "started"), go=place)
+    with pytest.raises(Refusal, match="Timed out|imeout|ancelled") as caught:
+        predict.prepare(servable, request).run(0.1)
+    assert caught.value.code.name == "DEADLINE_EXCEEDED"
+    servable.close()
+
+
 def test_what_cannot_be_allocated_is_a_refusal(sums, request_for, monkeypatch):
-    def decode(proto):
+    def decode(proto, most):
         raise MemoryError
 
     monkeypatch.setattr(predict.tensors, "decode", decode)

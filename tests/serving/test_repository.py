@@ -1,49 +1,110 @@
-"""Loading: what goes wrong is said with the servable's name."""
+"""Look-up by name, version and label; states as they are told."""
 
 import pytest
-from tensorflow_serving.apis import get_model_status_pb2
+from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 
-from tfrec.serving import ServingError
 from tfrec.serving.refusal import Refusal
 from tfrec.serving.repository import Repository
-from tfrec.serving.sources import Source, from_folder
 
 
-def test_it_finds_what_a_request_means(movies, request_for):
-    repository = Repository(from_folder(movies))
-    assert repository.find(request_for("ranker")).version == 1
-    with pytest.raises(Refusal, match=r"Latest\(other\)"):
-        repository.find(request_for("other"))
-    status = get_model_status_pb2.GetModelStatusRequest()
-    status.model_spec.name = "ranker"
-    data = repository.status(status)
+class Fake:
+    def __init__(self, name, version):
+        self.name, self.version, self.users = name, version, 0
+
+    def acquire(self):
+        self.users += 1
+
+    def release(self):
+        self.users -= 1
+
+
+@pytest.fixture
+def repository():
+    made = Repository()
+    made.configure({"m": {"stable": 1, "next": 9}})
+    for version in (1, 2, 10):
+        made.publish(Fake("m", version))
+    return made
+
+
+def spec(name="m", version=None, label=None):
+    made = model_pb2.ModelSpec(name=name)
+    if version is not None:
+        made.version.value = version
+    if label is not None:
+        made.version_label = label
+    return made
+
+
+@pytest.mark.parametrize(
+    ("asked", "version"),
+    [(spec(), 10), (spec(version=2), 2), (spec(label="stable"), 1)],
+)
+def test_it_finds_what_a_request_means(repository, asked, version):
+    with repository.hold(asked) as servable:
+        assert (servable.version, servable.users) == (version, 1)
+    assert servable.users == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "text"),
+    [
+        (spec(""), "INVALID_ARGUMENT", "^ModelSpec has no name specified.$"),
+        (spec("odd"), "NOT_FOUND", r"request: Latest\(odd\)$"),
+        (spec(version=0), "NOT_FOUND", r"request: Specific\(m, 0\)$"),
+        (spec(label=""), "INVALID_ARGUMENT", "version label: $"),
+        (spec("odd", label="x"), "INVALID_ARGUMENT", "version label: x$"),
+        (spec(label="next"), "NOT_FOUND", r"request: Specific\(m, 9\)$"),
+    ],
+)
+def test_what_is_not_there(repository, asked, code, text):
+    with pytest.raises(Refusal, match=text) as caught, repository.hold(asked):
+        pass
+    assert caught.value.code.name == code
+
+
+def test_who_fails_lets_go(repository):
+    with pytest.raises(KeyError), repository.hold(spec()) as servable:
+        raise KeyError
+    assert servable.users == 0
+
+
+def told(repository, name):
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = name
+    data = repository.status(request)
     answer = get_model_status_pb2.GetModelStatusResponse.FromString(data)
-    assert [entry.version for entry in answer.model_version_status] == [1]
-    repository.close()
+    return [
+        (entry.version, entry.state, entry.status.error_code, entry.HasField("status"))
+        for entry in answer.model_version_status
+    ]
 
 
-def test_a_name_stands_once(movies):
-    sources = [*from_folder(movies / "ranker"), *from_folder(movies)]
-    with pytest.raises(ServingError, match='servable "ranker" must be named once'):
-        Repository(sources)
+def test_states(repository):
+    repository.tell("m", 11, "LOADING")
+    repository.tell("m", 0, "END", 5, "gone")
+    repository.withdraw("m", 10)
+    assert told(repository, "m") == [
+        (11, 20, 0, True),
+        (10, 40, 0, True),
+        (2, 30, 0, True),
+        (1, 30, 0, True),
+        (0, 50, 5, True),
+    ]
+    with repository.hold(spec()) as servable:
+        assert servable.version == 2
+    assert repository.available("m") == [1, 2]
+    assert repository.listing()["m"][11] == "LOADING"
 
 
-@pytest.mark.parametrize("broken", ["nothing", "garbage"])
-def test_a_broken_version_is_named(tmp_path, broken):
-    folder = tmp_path / "ranker" / "3"
-    folder.mkdir(parents=True)
-    if broken == "garbage":
-        (folder / "saved_model.pb").write_bytes(b"\xff\xfe no model")
-    text = 'version 3 of servable "ranker" does not load'
-    with pytest.raises(ServingError, match=text) as caught:
-        Repository([Source("ranker", folder.parent)])
-    assert str(folder) in str(caught.value)
-
-
-def test_a_version_without_its_variables_is_broken(movies, tmp_path):
-    folder = tmp_path / "ranker" / "1"
-    folder.mkdir(parents=True)
-    saved = movies / "ranker" / "1" / "saved_model.pb"
-    (folder / "saved_model.pb").write_bytes(saved.read_bytes())
-    with pytest.raises(ServingError, match="does not load"):
-        Repository([Source("ranker", folder.parent)])
+def test_ready_means_every_configured_name(repository):
+    assert repository.ready()
+    repository.configure({"m": {}, "other": {}})
+    assert not repository.ready()
+    assert repository.configured() == ["m", "other"]
+    repository.publish(Fake("other", 1))
+    assert repository.ready()
+    repository.configure({"other": {}})
+    repository.withdraw("m", 1)
+    assert repository.ready()
+    assert repository.labels("m") == repository.labels("odd") == {}

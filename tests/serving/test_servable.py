@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import predict_pb2
 
+from tfrec.serving import ServingError
 from tfrec.serving.servable import MOST_KEPT_FILTERS, Servable
 
 AB = [np.float32([1, 2]), np.float32([3, 4])]
@@ -22,7 +23,8 @@ def sums(plain):
 def test_it_answers(sums):
     signature = sums.signatures["serving_default"]
     assert list(signature.inputs) == ["a", "b"]
-    data = signature.answer(("product", "sum"), AB)
+    outputs = ("product", "sum")
+    data = signature.response(outputs, signature.run(outputs, AB))
     response = predict_pb2.PredictResponse.FromString(data)
     assert list(response.outputs["sum"].float_val) == [8, 12]
     assert response.model_spec.version.value == 2
@@ -32,15 +34,55 @@ def test_it_learns_what_is_quick(sums):
     signature = sums.signatures["serving_default"]
     assert signature.slow(("sum",), AB)
     for _ in range(100):
-        signature.answer(("sum",), AB)
+        signature.run(("sum",), AB)
     assert not signature.slow(("sum",), AB)
     assert signature.slow(("product",), AB)
+
+
+def test_the_first_run_does_not_count(sums):
+    signature = sums.signatures["serving_default"]
+    signature.run(("sum",), AB)
+    call, cost = signature._calls[("sum",)]
+    assert not cost._seconds
+    assert signature.slow(("sum",), AB)
+    signature.run(("sum",), AB, 5.0)
+    assert not cost._seconds
+    signature.run(("sum",), AB, 5.0)
+    assert len(cost._seconds) == 1
+
+
+def test_who_uses_it_is_counted(sums):
+    assert sums.idle
+    sums.acquire()
+    sums.acquire()
+    sums.release()
+    assert not sums.idle
+    sums.release()
+    assert sums.idle
+
+
+def test_threads_and_tags_are_passed_on(plain):
+    folder = plain.parent / "sums" / "2"
+    servable = Servable("sums", 2, folder, intra_op=1, inter_op=1)
+    values = servable.signatures["serving_default"].run(("sum",), AB)
+    assert values[0].tolist() == [8, 12]
+    servable.close()
+    with pytest.raises(ServingError, match='version 2 of servable "sums" does not l'):
+        Servable("sums", 2, folder, tags=("train",))
+
+
+def test_a_closed_servable_is_freed(plain):
+    servable = Servable("sums", 2, plain.parent / "sums" / "2")
+    servable.signatures["serving_default"].run(("sum",), AB)
+    graph = weakref.ref(servable._session.graph)
+    servable.close()
+    assert graph() is None
 
 
 def test_filters_that_are_kept_are_bounded(sums):
     signature = sums.signatures["serving_default"]
     signature.outputs = {str(n): "Identity:0" for n in range(MOST_KEPT_FILTERS + 5)}
-    signature._servable = made = type("Made", (), {"calls": []})()
+    signature.servable = made = type("Made", (), {"calls": []})()
 
     class Call:
         pass

@@ -1,5 +1,6 @@
 """The gRPC methods, asked as any client of TensorFlow Serving asks."""
 
+import asyncio
 import re
 import socket
 import time
@@ -17,10 +18,18 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
+from tfrec.serving.batching import Batcher, Parameters
+from tfrec.serving.options import Options
+from tfrec.serving.refusal import Refusal
+from tfrec.serving.services import Services
+
 AB = {"a": np.float32([1, 2]), "b": np.float32([3, 4])}
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METHODS = [
     PREDICT,
+    "/tensorflow.serving.PredictionService/Classify",
+    "/tensorflow.serving.PredictionService/Regress",
+    "/tensorflow.serving.PredictionService/MultiInference",
     "/tensorflow.serving.PredictionService/GetModelMetadata",
     "/tensorflow.serving.ModelService/GetModelStatus",
 ]
@@ -489,3 +498,143 @@ def test_a_slow_graph_holds_up_nobody_and_its_deadline_passes(
     refused(prediction.Predict, late, "DEADLINE_EXCEEDED", "", timeout=0.2)
     Path(go).write_text("")
     assert list(running.result().outputs["done"].float_val) == [1]
+
+
+def asked(repository, test, **options):
+    """Runs a test with `Services` of its own, in this process."""
+
+    async def run():
+        services = Services(repository, options=Options(**options))
+        try:
+            return await test(services)
+        finally:
+            services.close()
+
+    return asyncio.run(run())
+
+
+def test_what_waits_for_a_thread_is_bounded(repository, request_for, tmp_path):
+    go = tmp_path / "go"
+
+    def slow(name):
+        message = request_for("waiter", started=str(tmp_path / name), go=str(go))
+        return message.SerializeToString()
+
+    async def run(services):
+        most = services._most_jobs
+        waiting = [
+            asyncio.ensure_future(services.predict(slow(str(n)), 60.0))
+            for n in range(most)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal, match="--max_queued_requests") as caught:
+            await services.predict(slow("more"), 60.0)
+        assert caught.value.code.name == "RESOURCE_EXHAUSTED"
+        quick = request_for("sums", **AB)
+        with repository.hold(quick.model_spec) as servable:
+            signature = servable.signatures["serving_default"]
+            arrays = list(AB.values())
+            for _ in range(2):
+                signature.run(("product", "sum"), arrays)
+            for _ in range(100):
+                signature._calls[("product", "sum")][1].learn(16, 1e-5)
+        assert await services.predict(quick, 5.0)  # what is quick needs no thread
+        go.write_text("")
+        await asyncio.gather(*waiting)
+        with repository.hold(request_for("waiter").model_spec) as waiter:
+            assert waiter._users == 1  # only this test's
+        assert services._jobs == 0
+
+    asked(repository, run, max_queued_requests=1)
+
+
+def test_a_request_that_waited_too_long_is_not_run(repository, request_for, tmp_path):
+    go = tmp_path / "go"
+
+    async def run(services):
+        def slow(number):
+            place = str(tmp_path / str(number))
+            return request_for("waiter", started=place, go=str(go))
+
+        count = services._most_jobs - services._options.max_queued_requests
+        running = [
+            asyncio.ensure_future(services.predict(slow(n), 60.0)) for n in range(count)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(asyncio.TimeoutError):
+            await services.predict(slow("late"), 0.05)
+        go.write_text("")
+        await asyncio.gather(*running)
+        assert not (tmp_path / "late").exists()
+
+    asked(repository, run)
+
+
+def test_numbers_may_go_to_tensor_content(repository, request_for):
+    async def run(services):
+        return await services.predict(request_for("sums", **AB), 20.0)
+
+    data = asked(repository, run, enable_serialization_as_tensor_content=True)
+    output = predict_pb2.PredictResponse.FromString(data).outputs["product"]
+    assert output.tensor_content == np.float32([3, 8]).tobytes()
+
+
+def test_a_label(repository, request_for):
+    async def run(services):
+        message = request_for("sums", **AB)
+        message.model_spec.version_label = "stable"
+        return await services.predict(message, 20.0)
+
+    response = predict_pb2.PredictResponse.FromString(asked(repository, run))
+    assert response.model_spec.version.value == 2
+    assert not response.model_spec.version_label
+
+
+def test_arrays_in_arrays_out(repository, request_for):
+    async def run(services):
+        with repository.hold(request_for("sums").model_spec) as servable:
+            signature = servable.signatures["serving_default"]
+            return await services.run(signature, ("sum",), list(AB.values()), 20.0)
+
+    (values,) = asked(repository, run)
+    assert values.tolist() == [28, 42]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"host": "0.0.0.0"}, "PERMISSION_DENIED"),
+        ({"allow_reload_config_request": "never"}, "PERMISSION_DENIED"),
+        (
+            {"host": "0.0.0.0", "allow_reload_config_request": "always"},
+            "FAILED_PRECONDITION",
+        ),
+        ({}, "FAILED_PRECONDITION"),
+    ],
+    ids=range(4),
+)
+def test_who_may_reload(repository, options, code):
+    async def run(services):
+        await services.handle_reload_config_request(b"", 20.0)
+
+    with pytest.raises(Refusal) as caught:
+        asked(repository, run, **options)
+    assert caught.value.code.name == code
+
+
+def test_batched_requests_get_their_own_rows(repository, request_for):
+    async def run():
+        batcher = Batcher(Parameters(num_batch_threads=1))
+        services = Services(repository, batcher=batcher)
+        calls = [
+            services.predict(request_for("sums", a=F * n, b=F), 20.0) for n in range(4)
+        ]
+        calls.append(services.predict(request_for("sums", a=X, b=F), 20.0))
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        services.close()
+        return found
+
+    *good, last = asyncio.run(run())
+    sums = [predict_pb2.PredictResponse.FromString(d).outputs["sum"] for d in good]
+    assert [list(one.float_val) for one in sums] == [[7], [14], [21], [28]]
+    assert predict_pb2.PredictResponse.FromString(last).outputs["sum"].float_val

@@ -10,12 +10,30 @@ import numpy as np
 from tensorflow.core.protobuf import config_pb2
 
 IN_CALLERS_THREAD = -1
+STOPPABLE_POOL = 1
+STOPPABLE_THREADS = 16  # one endless graph must not take all of them
+LIMITS = [125 * 2**power for power in range(12)]  # milliseconds, to four minutes
+
+
+def session_config(intra_op: int = 0, inter_op: int = 0) -> Any:
+    """The ConfigProto of a session whose runs can be stopped.
+
+    Args:
+        intra_op, inter_op: int. Threads of an op and between ops; 0: all cores.
+    """
+    config = config_pb2.ConfigProto(intra_op_parallelism_threads=intra_op)
+    pools = config.session_inter_op_thread_pool
+    pools.add(num_threads=inter_op)
+    pools.add(num_threads=STOPPABLE_THREADS, global_name="tfrec_stoppable")
+    return config
 
 
 class GraphCall:
     """A callable of a TF1 Session for fixed feeds and fetches.
 
-    It is made at the first run: making one prunes and optimises the graph.
+    It is made at the first run: making one prunes and optimises the graph. How
+    long a run may take is part of a callable, so there is one for each power of
+    two of seconds that is asked for, and a run ends at twice its limit at most.
 
     Args:
         session: `tf.compat.v1.Session` that holds the graph.
@@ -31,23 +49,50 @@ class GraphCall:
         self._fetches = list(dict.fromkeys(fetches))
         self._places = [self._fetches.index(name) for name in fetches]
         self._lock = threading.Lock()
-        self._callable: Callable[..., Any] | None = None
+        self._callables: dict[int, Callable[..., Any]] = {}
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        run = self._callable
+    def __call__(
+        self, arrays: Sequence[np.ndarray], seconds: float | None = None
+    ) -> list[np.ndarray]:
+        """The fetches, an array each; with `seconds` the graph is stopped late then."""
+        run = self._callables.get(_limit(seconds))
         if run is None:
-            with self._lock:
-                run = self._callable = self._callable or self._make()
+            run = self._made(0)  # whoever has no limit must not wait for its making
+            run = self._made(_limit(seconds))
         results = run(*arrays)
         return [results[place] for place in self._places]
 
-    def _make(self) -> Callable[..., Any]:
+    def warm(self, seconds: float | None) -> bool:
+        """True when a run with this limit has nothing to make any more."""
+        return _limit(seconds) in self._callables
+
+    def _made(self, limit: int) -> Callable[..., Any]:
+        with self._lock:
+            if limit not in self._callables:
+                self._callables[limit] = self._make(limit)
+            return self._callables[limit]
+
+    def _make(self, limit: int) -> Callable[..., Any]:
         make = getattr(self._session, "_make_callable_from_options", None)
-        if make is None:  # the public way does the same, slower
+        if make is None:  # the public way does the same, slower, and cannot stop
             return self._session.make_callable(self._fetches, self._feeds)
         options = config_pb2.CallableOptions(feed=self._feeds, fetch=self._fetches)
-        options.run_options.inter_op_thread_pool = IN_CALLERS_THREAD
+        options.run_options.timeout_in_ms = limit
+        # In its caller's thread a graph cannot be stopped.
+        pool = STOPPABLE_POOL if limit else IN_CALLERS_THREAD
+        options.run_options.inter_op_thread_pool = pool
         return make(options)
+
+
+def _limit(seconds: float | None) -> int:
+    """Milliseconds, the next of `LIMITS`; 0: none.
+
+    >>> _limit(0.2), _limit(5.0), _limit(None)
+    (250, 8000, 0)
+    """
+    if seconds is None:
+        return 0
+    return next((limit for limit in LIMITS if seconds * 1000 <= limit), 0)
 
 
 class Cost:

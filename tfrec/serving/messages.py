@@ -30,9 +30,15 @@ def predict_request(
     return b"".join(parts)
 
 
-def predict_response(spec: bytes, outputs: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of a PredictResponse, names in order: same answer, same bytes."""
-    parts = [_entry(1, name, outputs[name], content=False) for name in sorted(outputs)]
+def predict_response(
+    spec: bytes, outputs: Mapping[str, np.ndarray], *, content: bool = False
+) -> bytes:
+    """The bytes of a PredictResponse, names in order: same answer, same bytes.
+
+    `content` writes numbers to `tensor_content`, not to the typed fields.
+    """
+    names = sorted(outputs)
+    parts = [_entry(1, name, outputs[name], content=content) for name in names]
     return b"".join([*parts, packing.field(2, spec)])
 
 

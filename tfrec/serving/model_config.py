@@ -1,8 +1,9 @@
-"""`models.config`: the text file that tells TensorFlow Serving what to load."""
+"""`models.config`: what tells TensorFlow Serving what to load, by file or by RPC."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,19 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfrec.serving.errors import ServingError
+from tfrec.serving.refusal import Refusal
 from tfrec.serving.sources import Source
 
+PLATFORM = "tensorflow"
+TENSORFLOW = 1  # the value of the field `model_type` that came before the platform
 
-def read(path: str | os.PathLike[str]) -> list[Source]:
+
+def read(path: str | os.PathLike[str], served: Collection[str] = ()) -> list[Source]:
     """The servables that a `models.config` names.
+
+    Args:
+        path: the file.
+        served: names that are served now.
 
     Raises: `ServingError` when the file is not there or does not parse, names a
     servable twice or a folder that is not absolute or not there, or asks for
@@ -29,59 +38,77 @@ def read(path: str | os.PathLike[str]) -> list[Source]:
             f"Received: model_config_file={os.fspath(path)!r}: {error}",
             "INVALID_ARGUMENT",
         ) from error
+    try:
+        return sources_of(config, served)
+    except Refusal as refusal:
+        raise ServingError(
+            f"serve: {refusal.message.rstrip('.')}. Received: "
+            f"model_config_file={os.fspath(path)!r}.",
+            refusal.code.name,
+        ) from refusal
+
+
+def sources_of(config: Any, served: Collection[str] = ()) -> list[Source]:
+    """The servables that a ModelServerConfig names.
+
+    Raises: `Refusal`.
+    """
     if config.WhichOneof("config") != "model_config_list":
-        raise _bad(path, "it has no model_config_list")
-    if not config.model_config_list.config:
-        raise _bad(path, "its model_config_list is empty")
+        raise _bad(
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
+            "ModelConfigList is currently supported"
+        )
     sources: dict[str, Source] = {}
     for entry in config.model_config_list.config:
         if entry.name in sources:
             text = f"Illegal to list model {entry.name} multiple times in config list"
-            raise _bad(path, text)
-        sources[entry.name] = _source(path, entry)
+            raise _bad(text)
+        sources[entry.name] = _source(entry, entry.name in served)
     return list(sources.values())
 
 
-def _source(path: Any, entry: Any) -> Source:
+def _source(entry: Any, served: bool) -> Source:
     if not entry.name:
-        raise _bad(path, "a model has no name")
+        raise _bad("a model has no name")
     if not os.path.isabs(entry.base_path):
         raise _bad(
-            path,
             f"Expected model {entry.name} to have an absolute path or URI; got "
-            f"base_path()={entry.base_path}",
+            f"base_path()={entry.base_path}"
         )
-    if entry.model_platform != "tensorflow":
+    platform = entry.model_platform
+    if not platform and entry.model_type == TENSORFLOW:
+        platform = PLATFORM
+    if not platform:
         raise _bad(
-            path,
-            f"Model {entry.name} requests unsupported platform "
-            f'"{entry.model_platform}"; write model_platform: "tensorflow"',
+            "Illegal setting neither ModelServerConfig::model_type nor "
+            f"ModelServerConfig::model_platform. For model {entry.name} write "
+            f'model_platform: "{PLATFORM}"'
         )
-    for name in ("version_labels", "logging_config"):
-        if name in {field.name for field, _ in entry.ListFields()}:
-            raise _bad(path, f"model {entry.name} has {name}, which this server lacks")
+    if platform != PLATFORM and served:
+        raise _bad(
+            f"Illegal to change a model's platform. For model {entry.name}, platform "
+            f"was {PLATFORM}, requested: {platform}"
+        )
+    if platform != PLATFORM:
+        raise _bad(f"Model {entry.name} requests unsupported platform {platform}")
+    if entry.HasField("logging_config"):
+        raise _bad(f"No request-logger-creator provided. Model {entry.name} wants one")
     if not os.path.isdir(entry.base_path):
-        found = (
-            f"model {entry.name} has base_path {entry.base_path}, which is no folder"
-        )
-        raise _bad(path, found)
+        text = f"model {entry.name} has base_path {entry.base_path}, which is no folder"
+        raise _bad(text)
     policy = entry.model_version_policy
     kind = policy.WhichOneof("policy_choice")
-    folder = Path(entry.base_path)
-    if kind == "all":
-        return Source(entry.name, folder, latest=None)
-    if kind == "specific":
-        versions = tuple(dict.fromkeys(policy.specific.versions))
-        if not versions:
-            raise _bad(
-                path, f"model {entry.name} has a specific policy with no version"
-            )
-        return Source(entry.name, folder, specific=versions)
-    return Source(entry.name, folder, latest=policy.latest.num_versions or 1)
-
-
-def _bad(path: str | os.PathLike[str], found: str) -> ServingError:
-    return ServingError(
-        f"serve: {found}. Received: model_config_file={os.fspath(path)!r}.",
-        "INVALID_ARGUMENT",
+    versions = tuple(dict.fromkeys(policy.specific.versions))
+    if kind == "specific" and not versions:
+        raise _bad(f"model {entry.name} has a specific policy with no version")
+    return Source(
+        entry.name,
+        Path(entry.base_path),
+        latest=None if kind == "all" else policy.latest.num_versions or 1,
+        specific=versions,
+        labels=dict(entry.version_labels),
     )
+
+
+def _bad(text: str) -> Refusal:
+    return Refusal("INVALID_ARGUMENT", text)

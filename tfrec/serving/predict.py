@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,20 +25,26 @@ class Job(NamedTuple):
         """True when it should not run where it holds up others."""
         return self.signature.slow(self.outputs, self.arrays)
 
-    def run(self) -> bytes:
-        """The bytes of the PredictResponse.
+    def run(self, seconds: float | None = None) -> list[np.ndarray]:
+        """The outputs' arrays; with `seconds`, the graph is stopped after them.
 
-        Raises: `Refusal` when the graph cannot take what it got.
+        Raises: `Refusal` when the graph cannot take what it got, or is stopped.
         """
         try:
-            return self.signature.answer(self.outputs, self.arrays)
+            return self.signature.run(self.outputs, self.arrays, seconds)
         except tf.errors.OpError as error:
             raise Refusal(code_name(error.error_code), error.message) from error
         except (TypeError, ValueError) as error:
             raise Refusal("INVALID_ARGUMENT", str(error)) from error
 
+    def response(self, values: Sequence[Any], *, content: bool = False) -> bytes:
+        """The bytes of the PredictResponse."""
+        return self.signature.response(self.outputs, values, content=content)
 
-def prepare(servable: Servable, request: Any) -> Job:
+
+def prepare(
+    servable: Servable, request: Any, max_fill_bytes: int = tensors.MAX_FILL_BYTES
+) -> Job:
     """Checks a PredictRequest against the servable and decodes its inputs.
 
     Raises: `Refusal`.
@@ -48,7 +54,7 @@ def prepare(servable: Servable, request: Any) -> Job:
     if signature is None:
         text = f'Serving signature key "{key}" not found.'
         raise Refusal("FAILED_PRECONDITION", text)
-    arrays = _inputs(signature, request.inputs)
+    arrays = _inputs(signature, request.inputs, max_fill_bytes)
     outputs = _outputs(signature, request.output_filter)
     infos = signature.inputs.values()
     for place, (info, array) in enumerate(zip(infos, arrays, strict=True)):
@@ -62,7 +68,7 @@ def prepare(servable: Servable, request: Any) -> Job:
     return Job(signature, outputs, arrays)
 
 
-def _inputs(signature: Signature, sent: Any) -> list[np.ndarray]:
+def _inputs(signature: Signature, sent: Any, max_fill_bytes: int) -> list[np.ndarray]:
     known, defaults = signature.inputs, signature.defaults
     if len(sent) > len(known) or (len(sent) < len(known) and not defaults):
         raise Refusal(
@@ -76,7 +82,7 @@ def _inputs(signature: Signature, sent: Any) -> list[np.ndarray]:
     for alias, info in known.items():
         if alias in sent:
             try:
-                arrays.append(tensors.decode(sent[alias]))
+                arrays.append(tensors.decode(sent[alias], max_fill_bytes))
             except (ValueError, MemoryError) as error:
                 text = f"tensor parsing error: {alias}"
                 raise Refusal("INVALID_ARGUMENT", text) from error

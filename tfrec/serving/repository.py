@@ -1,81 +1,153 @@
-"""The loaded servables, and which one a request means."""
+"""What is served at this moment: look-up by name, version or label, and the states."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Iterable
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tensorflow_serving.apis import get_model_status_pb2
 
-from tfrec.serving import warmup
-from tfrec.serving.errors import ServingError
 from tfrec.serving.refusal import Refusal
 from tfrec.serving.servable import Servable
-from tfrec.serving.sources import Source
 
-logger = logging.getLogger(__name__)
-AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
+STATES = get_model_status_pb2.ModelVersionStatus.State
+AVAILABLE = STATES.Value("AVAILABLE")
+
+
+@dataclass
+class State:
+    """How far a version is, as GetModelStatus tells it."""
+
+    state: int
+    code: int = 0
+    message: str = ""
+
+
+@dataclass
+class Model:
+    """What is known of a name."""
+
+    configured: bool = True
+    labels: Mapping[str, int] = field(default_factory=dict)
+    servables: dict[int, Servable] = field(default_factory=dict)
+    states: dict[int, State] = field(default_factory=dict)
 
 
 class Repository:
-    """Servables by name and version.
+    """Servables by name and version. The manager changes it, requests look up.
 
-    Args:
-        sources: the `Source`s to load; two of one name are an error.
-
-    Raises: `ServingError` when a wanted version is missing or does not load.
+    Every change is one step under a lock: a request sees it whole or not at all.
     """
 
-    def __init__(self, sources: Iterable[Source]) -> None:
-        self._servables: dict[str, dict[int, Servable]] = {}
-        for source in sources:
-            if source.name in self._servables:
-                raise ServingError(
-                    f'serve: servable "{source.name}" must be named once. Received: '
-                    f"it also in {source.folder}. Rename one of the two.",
-                    "INVALID_ARGUMENT",
-                )
-            versions = self._servables[source.name] = {}
-            for version, folder in source.versions().items():
-                begin = time.perf_counter()
-                servable = Servable(source.name, version, folder)
-                records = warmup.replay(servable, folder)
-                versions[version] = servable
-                logger.info(
-                    'loaded servable "%s" version %d in %.1f s, %d warm-up requests',
-                    source.name,
-                    version,
-                    time.perf_counter() - begin,
-                    records,
-                )
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._models: dict[str, Model] = {}
 
-    def find(self, request: Any) -> Servable:
-        """The servable that the request's `model_spec` means.
+    def configure(self, labels: Mapping[str, Mapping[str, int]]) -> None:
+        """Sets the names that are to be served, with their labels."""
+        with self._lock:
+            for name, model in self._models.items():
+                model.configured = name in labels
+                model.labels = labels.get(name, {})
+            for name in set(labels) - set(self._models):
+                self._models[name] = Model(labels=labels[name])
+
+    def tell(
+        self, name: str, version: int, state: str, code: int = 0, message: str = ""
+    ) -> None:
+        """Sets what the status of a version says."""
+        with self._lock:
+            states = self._models.setdefault(name, Model()).states
+            states[version] = State(STATES.Value(state), code, message)
+
+    def publish(self, servable: Servable) -> None:
+        """From now on requests find this servable."""
+        with self._lock:
+            model = self._models.setdefault(servable.name, Model())
+            model.servables[servable.version] = servable
+            model.states[servable.version] = State(AVAILABLE)
+
+    def withdraw(self, name: str, version: int) -> None:
+        """From now on no request finds this version."""
+        with self._lock:
+            model = self._models[name]
+            model.servables.pop(version, None)
+            model.states[version] = State(STATES.Value("UNLOADING"))
+
+    @contextlib.contextmanager
+    def hold(self, spec: Any) -> Iterator[Servable]:
+        """The servable that a ModelSpec means; it stays loaded within the `with`.
 
         Raises: `Refusal`.
         """
-        if not request.HasField("model_spec"):
-            raise Refusal("INVALID_ARGUMENT", "Missing ModelSpec")
-        spec = request.model_spec
-        if not spec.name:
+        with self._lock:
+            servable = self._find(spec)
+            servable.acquire()
+        try:
+            yield servable
+        finally:
+            servable.release()
+
+    def _find(self, spec: Any) -> Servable:
+        name = spec.name
+        if not name:
             raise Refusal("INVALID_ARGUMENT", "ModelSpec has no name specified.")
-        versions = self._servables.get(spec.name, {})
+        model = self._models.get(name)
+        servables = model.servables if model else {}
         choice = spec.WhichOneof("version_choice")
         if choice == "version_label":
-            text = f"Unrecognized servable version label: {spec.version_label}"
-            raise Refusal("INVALID_ARGUMENT", text)
-        if choice == "version":
-            version, wanted = (
-                spec.version.value,
-                f"Specific({spec.name}, {spec.version.value})",
-            )
+            label = spec.version_label
+            if model is None or label not in model.labels:
+                text = f"Unrecognized servable version label: {label}"
+                raise Refusal("INVALID_ARGUMENT", text)
+            version = model.labels[label]
+            wanted = f"Specific({name}, {version})"
+        elif choice == "version":
+            version = spec.version.value
+            wanted = f"Specific({name}, {version})"
         else:
-            version, wanted = max(versions, default=0), f"Latest({spec.name})"
-        if version not in versions:
+            version, wanted = max(servables, default=0), f"Latest({name})"
+        if version not in servables:
             raise Refusal("NOT_FOUND", f"Servable not found for request: {wanted}")
-        return versions[version]
+        return servables[version]
+
+    def available(self, name: str) -> list[int]:
+        """Versions of a name that requests find, smallest first."""
+        with self._lock:
+            model = self._models.get(name)
+            return sorted(model.servables) if model else []
+
+    def labels(self, name: str) -> Mapping[str, int]:
+        """The labels of a name."""
+        with self._lock:
+            model = self._models.get(name)
+            return model.labels if model else {}
+
+    def configured(self) -> list[str]:
+        """The names that are to be served."""
+        with self._lock:
+            return [name for name, model in self._models.items() if model.configured]
+
+    def ready(self) -> bool:
+        """True when every configured name has an available version."""
+        with self._lock:
+            return all(
+                model.servables for model in self._models.values() if model.configured
+            )
+
+    def listing(self) -> dict[str, dict[int, str]]:
+        """State by version, largest first, of every name that was ever served."""
+        with self._lock:
+            return {
+                name: {
+                    version: STATES.Name(model.states[version].state)
+                    for version in sorted(model.states, reverse=True)
+                }
+                for name, model in sorted(self._models.items())
+            }
 
     def status(self, request: Any) -> bytes:
         """The bytes of the GetModelStatusResponse.
@@ -85,24 +157,25 @@ class Repository:
         if not request.HasField("model_spec"):
             raise Refusal("INVALID_ARGUMENT", "Missing ModelSpec")
         spec = request.model_spec
-        versions = sorted(self._servables.get(spec.name, {}), reverse=True)
-        if not versions:
+        with self._lock:
+            model = self._models.get(spec.name)
+            states = dict(model.states) if model else {}
+        if not states:
             text = f"Could not find any versions of model {spec.name}"
             raise Refusal("NOT_FOUND", text)
+        versions = sorted(states, reverse=True)
         if spec.HasField("version"):
             wanted = spec.version.value
-            if wanted not in versions:
+            if wanted not in states:
                 text = f"Could not find version {wanted} of model {spec.name}"
                 raise Refusal("NOT_FOUND", text)
             versions = [wanted]
         response = get_model_status_pb2.GetModelStatusResponse()
         for version in versions:
-            status = response.model_version_status.add(version=version, state=AVAILABLE)
-            status.status.SetInParent()
+            told = states[version]
+            entry = response.model_version_status.add(version=version)
+            entry.state = told.state
+            entry.status.error_code = told.code
+            entry.status.error_message = told.message
+            entry.status.SetInParent()
         return response.SerializeToString()
-
-    def close(self) -> None:
-        """Frees every graph."""
-        for versions in self._servables.values():
-            for servable in versions.values():
-                servable.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,7 +15,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 
 from tfrec.serving import messages, tensors
 from tfrec.serving.errors import ServingError
-from tfrec.serving.graph_call import Cost, GraphCall
+from tfrec.serving.graph_call import Cost, GraphCall, session_config
 from tfrec.serving.refusal import code_name
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -27,19 +29,34 @@ class Servable:
         name: str. What requests call it.
         version: int.
         folder: the SavedModel's folder.
+        tags: names of the graph in the SavedModel.
+        intra_op, inter_op: int. Threads of an op and between ops; 0: all cores.
 
+    It is freed by `close`, which waits for nobody: ask `idle` first.
     Raises: `ServingError` when the folder holds no SavedModel that loads.
     """
 
-    def __init__(self, name: str, version: int, folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        folder: str | os.PathLike[str],
+        *,
+        tags: Sequence[str] = ("serve",),
+        intra_op: int = 0,
+        inter_op: int = 0,
+    ) -> None:
         self.name = name
         self.version = version
+        self._users = 0
+        self._lock = threading.Lock()
         graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph)
+        config = session_config(intra_op, inter_op)
+        self._session: Any = tf.compat.v1.Session(graph=graph, config=config)
         try:
             with graph.as_default():
                 loaded = tf.compat.v1.saved_model.loader.load(
-                    self._session, ["serve"], os.fspath(folder)
+                    self._session, list(tags), os.fspath(folder)
                 )
         except Exception as error:  # whatever a broken file makes TensorFlow raise
             self._session.close()
@@ -54,9 +71,27 @@ class Servable:
         """A way to run part of the graph."""
         return GraphCall(self._session, feeds, fetches)
 
+    def acquire(self) -> None:
+        """Counts somebody who uses it, until `release`."""
+        with self._lock:
+            self._users += 1
+
+    def release(self) -> None:
+        """Ends one `acquire`."""
+        with self._lock:
+            self._users -= 1
+
+    @property
+    def idle(self) -> bool:
+        """True when nobody uses it."""
+        return self._users == 0
+
     def close(self) -> None:
-        """Frees the session; nothing may run any more."""
+        """Frees the session and the graph, whose parts hold each other."""
         self._session.close()
+        self._session = None
+        self.signatures = {}
+        gc.collect()
 
 
 class Signature:
@@ -77,36 +112,58 @@ class Signature:
         self.defaults = {
             key: tensors.decode(proto) for key, proto in definition.defaults.items()
         }
-        self._servable = servable
-        self._spec = messages.model_spec(servable.name, servable.version, name)
+        self.definition = definition
+        self.servable = servable
+        self.spec = messages.model_spec(servable.name, servable.version, name)
         self._calls: dict[tuple[str, ...], tuple[GraphCall, Cost]] = {}
 
-    def answer(self, outputs: tuple[str, ...], arrays: Sequence[np.ndarray]) -> bytes:
-        """The bytes of the PredictResponse; learns how long the run took."""
+    def run(
+        self,
+        outputs: tuple[str, ...],
+        arrays: Sequence[np.ndarray],
+        seconds: float | None = None,
+    ) -> list[np.ndarray]:
+        """The outputs' arrays; learns how long the run took.
+
+        Args:
+            outputs: names, in the order of the answer.
+            arrays: one an input, in the order of `inputs`.
+            seconds: number or None. Stops the graph after them.
+        """
         call, cost = self._call(outputs)
+        warm = call.warm(seconds)
         begin = time.perf_counter()
-        results = call(arrays)
-        cost.learn(_size(arrays), time.perf_counter() - begin)
-        answers = dict(zip(outputs, results, strict=True))
-        return messages.predict_response(self._spec, answers)
+        results = call(arrays, seconds)
+        if warm:  # the first run makes and optimises the graph's callable
+            cost.learn(size_of(arrays), time.perf_counter() - begin)
+        return results
+
+    def response(
+        self, outputs: tuple[str, ...], values: Sequence[Any], *, content: bool = False
+    ) -> bytes:
+        """The bytes of a PredictResponse; `content`: numbers as tensor_content."""
+        answers = dict(zip(outputs, values, strict=True))
+        return messages.predict_response(self.spec, answers, content=content)
 
     def slow(self, outputs: tuple[str, ...], arrays: Sequence[np.ndarray]) -> bool:
-        """True when `answer` should not run where it holds up others."""
+        """True when `run` should not run where it holds up others."""
         known = self._calls.get(outputs)
-        return known is None or known[1].slow(_size(arrays))
+        if known is None or not known[0].warm(None):
+            return True
+        return known[1].slow(size_of(arrays))
 
     def _call(self, outputs: tuple[str, ...]) -> tuple[GraphCall, Cost]:
         known = self._calls.get(outputs)
         if known is None:
             feeds = [info.name for info in self.inputs.values()]
             fetches = [self.outputs[key] for key in outputs]
-            known = (self._servable.call(feeds, fetches), Cost())
+            known = (self.servable.call(feeds, fetches), Cost())
             if len(self._calls) < MOST_KEPT_FILTERS:
                 known = self._calls.setdefault(outputs, known)
         return known
 
 
-def broken(name: str, version: int, folder: Any, error: Exception) -> ServingError:
+def broken(name: str, version: int, folder: Any, error: BaseException) -> ServingError:
     """The error of a version that does not load."""
     number = getattr(error, "error_code", None)
     code = error.code if isinstance(error, ServingError) else code_name(number or 2)
@@ -127,5 +184,6 @@ def _metadata(signatures: Mapping[str, Any]) -> Any:
     return response.metadata["signature_def"]
 
 
-def _size(arrays: Iterable[np.ndarray]) -> int:
+def size_of(arrays: Iterable[np.ndarray]) -> int:
+    """Bytes of all arrays."""
     return sum(array.nbytes for array in arrays)

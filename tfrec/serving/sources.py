@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfrec import _checks
@@ -21,12 +22,27 @@ class Source:
         folder: Path. Holds one folder a version.
         latest: int >= 1 or None. That many of the largest versions; None: all.
         specific: int versions that alone are wanted; empty: see `latest`.
+        labels: names of versions that requests may use.
     """
 
     name: str
     folder: Path
     latest: int | None = 1
     specific: tuple[int, ...] = ()
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+    def present(self) -> dict[int, Path]:
+        """Those of the wanted versions that are there, smallest first.
+
+        Raises: `OSError` when the folder is not there.
+        """
+        found = versions_in(self.folder)
+        wanted = sorted(found)
+        if self.specific:
+            wanted = sorted(set(found) & set(self.specific))
+        elif self.latest is not None:
+            wanted = wanted[-self.latest :]
+        return {version: found[version] for version in wanted}
 
     def versions(self) -> dict[int, Path]:
         """The wanted versions and their folders, smallest first.
@@ -43,11 +59,7 @@ class Source:
                 f"{_checks.quoted(sorted(map(str, found))) or 'none'}.",
                 "NOT_FOUND",
             )
-        if self.specific:
-            return {version: found[version] for version in sorted(self.specific)}
-        wanted = sorted(found)
-        wanted = wanted if self.latest is None else wanted[-self.latest :]
-        return {version: found[version] for version in wanted}
+        return self.present()
 
 
 def versions_in(folder: str | os.PathLike[str]) -> dict[int, Path]:

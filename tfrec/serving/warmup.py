@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tfrec.serving import predict
+from tfrec.serving import inference, predict
 from tfrec.serving.errors import ServingError
+from tfrec.serving.predict import Job
 from tfrec.serving.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -19,11 +20,20 @@ if TYPE_CHECKING:
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 MOST_RECORDS = 1000
-ROUNDS = 2  # the first makes and optimises the graph's callable, the second is timed
+ROUNDS = 1  # more than asked: the first makes and optimises the graph's callable
+STOPPED = 5.0  # seconds that clients wait; a run with a limit goes another way
+KINDS = ("predict_log", "classify_log", "regress_log", "multi_inference_log")
 
 
-def replay(servable: Servable, folder: str | os.PathLike[str]) -> int:
+def replay(
+    servable: Servable, folder: str | os.PathLike[str], iterations: int = 1
+) -> int:
     """Runs every record of the servable's warm-up file; returns how many.
+
+    Args:
+        servable: `Servable`.
+        folder: its folder.
+        iterations: int. How often each runs, after a first run that is not timed.
 
     Model name and version in a record are not looked at. What a record does not
     filter is run for each output alone, too: clients ask for one of several.
@@ -41,17 +51,36 @@ def replay(servable: Servable, folder: str | os.PathLike[str]) -> int:
         except DecodeError as error:
             raise _failed(servable, number, "DATA_LOSS", str(error)) from error
         kind = log.WhichOneof("log_type")
-        if kind != "predict_log":
+        if kind not in KINDS:
             raise _failed(servable, number, "UNIMPLEMENTED", f"it is a {kind}")
         try:
-            job = predict.prepare(servable, log.predict_log.request)
-            for outputs in dict.fromkeys([job.outputs, *zip(job.outputs, strict=True)]):
-                for _ in range(ROUNDS):
-                    job._replace(outputs=outputs).run()
+            for job in _jobs(servable, kind, getattr(log, kind).request):
+                _run(job, iterations)
         except Refusal as refusal:
             code, text = refusal.code.name, refusal.message
             raise _failed(servable, number, code, text) from refusal
     return len(records)
+
+
+def _jobs(servable: Servable, kind: str, request: Any) -> list[Job]:
+    if kind == "classify_log":
+        return [inference.prepare_classify(servable, request.model_spec, request.input)]
+    if kind == "regress_log":
+        return [inference.prepare_regress(servable, request.model_spec, request.input)]
+    if kind == "multi_inference_log":
+        for task in request.tasks:
+            task.model_spec.name = servable.name
+        return inference.prepare_tasks(servable, request)
+    job = predict.prepare(servable, request)
+    filters = dict.fromkeys([job.outputs, *zip(job.outputs, strict=True)])
+    return [job._replace(outputs=outputs) for outputs in filters]
+
+
+def _run(job: Job, iterations: int) -> None:
+    for _ in range(ROUNDS + iterations):
+        job.run()
+    if job.slow:
+        job.run(STOPPED)
 
 
 def _read(servable: Servable, path: Path) -> list[bytes]:
