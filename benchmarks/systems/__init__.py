@@ -1,0 +1,1 @@
+"""What `training.py` compares, a module a system."""
