@@ -24,22 +24,24 @@ MAY_IMPORT = {
     "embeddings": {"_checks", "features", "layers"},
     "data": {"_checks", "features", "encoder"},
     "datasets": {"_checks", "features", "data"},
-    "models": {"_checks", "features", "layers", "embeddings"},
+    "models": {"_checks", "features", "layers", "losses", "embeddings"},
     "growth": {"_checks", "features", "embeddings", "models"},
     "evaluation": {"_checks"},
+    "callbacks": {"_checks", "evaluation"},
     "serving": {"_checks", "features"},
     "export": {"_checks", "features", "encoder", "models"},
+    "index": {"_checks", "features"},
     "testing": {"_checks", "features", "data", "losses", "optimizers"},
     "demo": {
         *("_checks", "features", "data", "datasets", "losses", "models"),
         *("optimizers", "evaluation", "export", "serving"),
     },
-    "cli": {"_checks", "features", "serving", "demo"},
+    "cli": {"_checks", "features", "serving", "demo", "index"},
     "__init__": {"_keras_names"},
     "__main__": {"cli"},
 }
-PUBLIC = ("data", "datasets", "evaluation", "export", "features", "layers", "losses")
-PUBLIC += ("models", "optimizers", "serving", "testing")
+PUBLIC = ("data", "datasets", "evaluation", "export", "features", "index", "layers")
+PUBLIC += ("callbacks", "losses", "models", "optimizers", "serving", "testing")
 
 
 def part(file):

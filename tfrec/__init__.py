@@ -25,11 +25,13 @@ _HOMES = {
     "extend": "tfrec.growth",
 }
 _PACKAGES = (
+    "callbacks",
     "data",
     "datasets",
     "evaluation",
     "export",
     "features",
+    "index",
     "layers",
     "losses",
     "models",

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from tfrec import __version__
+from tfrec.index import command as index_command
 from tfrec.serving import command as serve_command
 
 
@@ -47,6 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     serve_command.add_arguments(serve)
     serve.set_defaults(run=serve_command.run)
+
+    index = commands.add_parser(
+        "index",
+        help="embed a catalogue, refresh and change its index",
+        description="Vectors of a catalogue on disk, from an exported item tower.",
+    )
+    index_command.add_arguments(index)
 
     describe = commands.add_parser(
         "describe",
