@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 
 from tfrec.embeddings import Fields
@@ -16,6 +17,7 @@ def fields():
         sequences={"s": tensor(None, 4)},
         masks={"s": tensor(None, dtype="bool")},
         numbers={"n": tensor(), "v": tensor(3)},
+        blocks={},
     )
 
 
@@ -62,6 +64,45 @@ def test_common_dim():
     message = r'me: columns "price" \(4\) and "a" \(8\) must share `embedding_dim`'
     with pytest.raises(ValueError, match=message):
         towers.common_dim("me", FeatureSpec([price, hashed("a", 8)]))
+
+
+def test_a_tower_ends_in_unit_vectors():
+    inputs = tensor(5)
+    options = {"hidden_units": (16, 8), "activation": "tanh"}
+    made = towers.tower([inputs], inputs, "item", "me", seed=None, **options)
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
+    norm = np.linalg.norm(made([x]), axis=1)
+    np.testing.assert_allclose(norm, 1, atol=1e-5)
+    assert (made.name, made.output_shape) == ("item_tower", (None, 8))
+    assert np.min(made([x])) < 0  # the last layer is linear
+    options["last_activation"] = "relu"
+    made = towers.tower([inputs], inputs, "user", "me", seed=1, **options)
+    assert np.min(made([x])) >= 0 and made.name == "user_tower"
+
+
+def test_the_two_towers_draw_and_start_differently():
+    made = [
+        towers.tower([i], i, side, "me", hidden_units=(4,), dropout=0.5, seed=3)
+        for side, i in (("user", tensor(5)), ("item", tensor(5)))
+    ]
+    kernels = [tower.get_weights()[0] for tower in made]
+    assert not np.array_equal(*kernels)
+    drops = [
+        tower.get_layer(f"me_{s}_drop").seed
+        for tower, s in zip(made, ("user", "item"), strict=True)
+    ]
+    assert len(set(drops)) == 2
+
+
+def test_tower_inputs_and_their_errors():
+    spec = FeatureSpec([hashed("a", 4), hashed("b", 4)])
+    message = "me: `spec` must have a column of side 'item'"
+    with pytest.raises(ValueError, match=message):
+        towers.tower_inputs("me", spec)
+    towers.check_categorical("me", spec, "user", one="a", two="b")
+    message = 'me: `two` must name a Categorical of side "user".*The spec has "a", "b"'
+    with pytest.raises(ValueError, match=message):
+        towers.check_categorical("me", spec, "user", one="a", two="c")
 
 
 def test_check_spec_and_check_side():

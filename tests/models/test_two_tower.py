@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from scipy.stats import spearmanr
 
+from tfrec.layers import StreamingFrequency
 from tfrec.losses import InBatchSoftmax
 from tfrec.models import TwoTower
 from tfrec.testing.layers import quiet_saving
@@ -163,6 +164,45 @@ def test_log_q_makes_the_batch_like_the_whole_catalogue():
         assert gap > 0.8 and ranks < 0.8
 
 
+def test_the_stream_corrects_as_the_layer_says():
+    """Counted first, then subtracted; absent rows are not counted."""
+    layer, alone = (StreamingFrequency(50, 2, 0.1, 10.0) for _ in range(2))
+    model = model_of(log_q=layer)
+    weight = np.float32([1, 1, 1, 1, 0, 1, 1, 1])
+    kept = [i for i in range(8) if weight[i] and BATCH["item"][i]]
+    x = {name: tf.constant(value) for name, value in BATCH.items()}
+    with pytest.warns(UserWarning, match="does not have any trainable weights"):
+        for _ in range(3):
+            found = model.train_on_batch(x, np.ones(8, "float32"), sample_weight=weight)
+            log_p = alone(BATCH["item"][kept], training=True).numpy()
+    used = np.zeros(9)
+    used[BATCH["item"][kept]] = log_p
+    wanted = by_hand(BATCH, used, np.ones(8), weight)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    np.testing.assert_allclose(layer.gap, alone.gap)
+    before = layer.gap.numpy()
+    assert np.isfinite(loss_of(model))
+    np.testing.assert_array_equal(layer.gap, before)
+    assert int(layer.step) == 3
+
+
+def test_a_category_outside_the_towers():
+    model = model_of(category="kind", alignment=2.0)
+    rows = {**BATCH, "kind": np.array([1, 1, 1, 3, 2, 2, 2, 1], "int32")}
+    y, weight = np.ones(8, "float32"), np.float32([1, 1, 1, 1, 1, 1, 0, 1])
+    found = model.evaluate(
+        rows, y, sample_weight=weight, batch_size=8, verbose=0, return_dict=True
+    )
+    v = BATCH["v"].astype(float)
+    # Row 3 is padding and row 6 has weight 0.
+    gap = np.cov(v[[0, 1, 2, 7]].T) - np.cov(v[[4, 5]].T)
+    np.testing.assert_allclose(found["alignment"], np.sum(gap**2), rtol=1e-5)
+    alone = loss_of(model_of(), weight=weight)
+    np.testing.assert_allclose(found["loss"], alone + 2 * np.sum(gap**2), rtol=1e-5)
+    with pytest.raises(ValueError, match='column "kind" must be one of the row'):
+        model(BATCH)
+
+
 def test_predict_gives_each_row_its_own_score():
     model = model_of(log_q=COUNTED)
     wanted = np.sum(BATCH["u"] * BATCH["v"], axis=1, keepdims=True)
@@ -212,6 +252,14 @@ def wide(name, units):
         (
             {"item_tower": identity("u")},
             r"`towers` must each read columns of their own. Received: towers=\['u'\]",
+        ),
+        ({"mimic": (1, 2, 3)}, "TwoTower: `mimic` must be a pair of numbers"),
+        ({"mimic": (1, "a")}, "TwoTower: `mimic` must be a number >= 0"),
+        ({"alignment": -1}, "TwoTower: `alignment` must be a number >= 0"),
+        ({"category": ""}, "TwoTower: `category` must be a non-empty string"),
+        (
+            {"augmented": [keras.Input((3,)), keras.Input((2,))]},
+            "`augmented` must be a pair of tensors of the towers' shape",
         ),
         ({"nonsense": 1}, "nonsense"),
     ],

@@ -35,6 +35,18 @@ class Interactions(NamedTuple):
     probability: np.ndarray
 
 
+class Popularity(NamedTuple):
+    """What `popularity` makes.
+
+    frame: one row a pick: `group`, `item_id`.
+    logits: `(groups, items)`: what group g likes, the log-odds of its picks. Group g
+        is called `g<number>`, item i `i<number>`.
+    """
+
+    frame: pd.DataFrame
+    logits: np.ndarray
+
+
 def taste_clusters(num_users=100, num_items=100, num_clusters=10, events=12, seed=0):
     """Users who only ever pick items of one cluster, each item as often.
 
@@ -95,6 +107,46 @@ def taste_clusters(num_users=100, num_items=100, num_clusters=10, events=12, see
     )
 
 
+def popularity(rows=20_000, num_groups=4, num_items=40, spread=1.5, taste=1.0, seed=0):
+    """Picks of items that some groups like more, and some items all groups do.
+
+    `P(i | g) = softmax_i(quality_i + taste_gi)`: an item is met often because it is
+    good, so a model that is punished for how often it is met loses the order.
+
+    Args:
+        rows: int >= 1.
+        num_groups: int >= 1.
+        num_items: int >= 2.
+        spread: number >= 0. Standard deviation of quality, in log-odds.
+        taste: number >= 0. Standard deviation of taste, in log-odds.
+        seed: int >= 0.
+
+    Returns: Popularity.
+    Raises: `ValueError` on a bad argument.
+
+    >>> log = popularity(rows=100, num_groups=2, num_items=5)
+    >>> len(log.frame), log.logits.shape
+    (100, (2, 5))
+    """
+    owner = "popularity"
+    _checks.positive_int(owner, rows=rows, num_groups=num_groups)
+    _checks.integer(owner, 2, num_items=num_items)
+    _checks.number(owner, 0, spread=spread, taste=taste)
+    _checks.integer(owner, seed=seed)
+    random = np.random.default_rng(seed)
+    quality = spread * random.normal(size=num_items)
+    logits = quality + taste * random.normal(size=(num_groups, num_items))
+    chance = np.exp(logits)
+    chance /= chance.sum(axis=1, keepdims=True)
+    groups = random.integers(0, num_groups, rows)
+    picks = [random.choice(num_items, p=chance[group]) for group in groups]
+    frame = {
+        "group": [f"g{group}" for group in groups],
+        "item_id": [f"i{item}" for item in picks],
+    }
+    return Popularity(pd.DataFrame(frame), logits)
+
+
 def interactions(rows=4000, num_groups=10, strength=3.0, seed=0):
     """Clicks that depend on the pair of groups, and on no group alone.
 
@@ -133,3 +185,169 @@ def interactions(rows=4000, num_groups=10, strength=3.0, seed=0):
         "click": (random.uniform(size=rows) < probability).astype("float32"),
     }
     return Interactions(pd.DataFrame(frame), probability)
+
+
+def three_way(rows=4000, num_groups=4, strength=4.0, seed=0):
+    """Clicks that depend on three groups together, and on no two of them.
+
+    `logit = strength s(a) s(b) s(c)`, s = 1 for half of the groups and -1 for the
+    others: given any two groups, clicks are as likely as not. Products of three
+    fields find it; a model of weights and pairs can do no better than a coin.
+
+    Args:
+        rows: int >= 1.
+        num_groups: int >= 2, even. Groups of users, of cities and of items.
+        strength: number > 0, in log-odds.
+        seed: int >= 0.
+
+    Returns: Interactions, its frame of `user_group`, `city_group`, `item_group` and
+    `click`.
+    Raises: `ValueError` on a bad argument.
+
+    >>> log = three_way(rows=500)
+    >>> bool(np.mean((log.probability > 0.5) == log.frame["click"]) > 0.9)
+    True
+    """
+    owner = "three_way"
+    _checks.positive_int(owner, rows=rows)
+    _checks.number(owner, above=0, strength=strength)
+    _checks.integer(owner, seed=seed)
+    if not _checks.is_int(num_groups) or num_groups < 2 or num_groups % 2:
+        rule = "must be an even int >= 2"
+        raise _checks.argument(owner, "num_groups", rule, num_groups)
+    random = np.random.default_rng(seed)
+    groups = random.integers(0, num_groups, size=(rows, 3))
+    sign = 1 - 2 * (groups % 2)
+    probability = 1 / (1 + np.exp(-strength * sign.prod(axis=1)))
+    frame = {
+        name: [f"{name[0]}{group}" for group in groups[:, place]]
+        for place, name in enumerate(("user_group", "city_group", "item_group"))
+    }
+    frame["click"] = (random.uniform(size=rows) < probability).astype("float32")
+    return Interactions(pd.DataFrame(frame), probability)
+
+
+def noisy_fields(rows=4000, num_signal=3, num_noise=6, num_groups=8, seed=0):
+    """Clicks that depend on some columns, among columns that say nothing.
+
+    `logit = 4 / sqrt(num_signal) sum_f sin(2 pi g_f / num_groups)` over the groups
+    g_f of the columns `signal_0`, `signal_1`, ...; `noise_0`, ... are drawn alike.
+
+    Args:
+        rows: int >= 1.
+        num_signal: int >= 1. Columns that matter.
+        num_noise: int >= 0. Columns that do not.
+        num_groups: int >= 2. Values of each column.
+        seed: int >= 0.
+
+    Returns: Interactions.
+    Raises: `ValueError` on a bad argument.
+
+    >>> noisy_fields(rows=5, num_signal=1, num_noise=2).frame.columns.tolist()
+    ['signal_0', 'noise_0', 'noise_1', 'click']
+    """
+    owner = "noisy_fields"
+    _checks.positive_int(owner, rows=rows, num_signal=num_signal)
+    _checks.integer(owner, num_noise=num_noise, seed=seed)
+    _checks.integer(owner, 2, num_groups=num_groups)
+    random = np.random.default_rng(seed)
+    groups = random.integers(0, num_groups, size=(rows, num_signal + num_noise))
+    waves = np.sin(2 * np.pi * groups[:, :num_signal] / num_groups)
+    logits = 4 / np.sqrt(num_signal) * waves.sum(axis=1)
+    probability = 1 / (1 + np.exp(-logits))
+    names = [f"signal_{f}" for f in range(num_signal)]
+    names += [f"noise_{f}" for f in range(num_noise)]
+    frame = {
+        name: [f"g{group}" for group in groups[:, place]]
+        for place, name in enumerate(names)
+    }
+    frame["click"] = (random.uniform(size=rows) < probability).astype("float32")
+    return Interactions(pd.DataFrame(frame), probability)
+
+
+def two_tastes(num_users=300, num_clusters=12, per_cluster=4, events=4, seed=0):
+    """Users who pick items of two clusters, any two, each item as often.
+
+    A row is a fresh sample of 12 picks as `history` and one more as `item_id`. In
+    three dimensions one vector can rank two clusters above all others for the edges
+    of a polytope only, at most `3 num_clusters - 6` of the pairs; a vector for each
+    taste can for all. Guessing gives recall@k `2 / num_clusters`.
+
+    Args:
+        num_users: int >= 1.
+        num_clusters: int >= 2.
+        per_cluster: int >= 1. Items of a cluster.
+        events: int >= 1. Rows of each user.
+        seed: int >= 0.
+
+    Returns: TasteClusters, its frame of `history` and `item_id`.
+    Raises: `ValueError` on a bad argument.
+
+    >>> log = two_tastes(num_users=6, num_clusters=4, per_cluster=3)
+    >>> len(log.frame), log.relevant.sum(axis=1).tolist()
+    (24, [6, 6, 6, 6, 6, 6])
+    """
+    owner = "two_tastes"
+    _checks.positive_int(
+        owner, num_users=num_users, per_cluster=per_cluster, events=events
+    )
+    _checks.integer(owner, 2, num_clusters=num_clusters)
+    _checks.integer(owner, seed=seed)
+    random = np.random.default_rng(seed)
+    num_items = num_clusters * per_cluster
+    of_item = random.permutation(np.arange(num_items) % num_clusters)
+    relevant = np.zeros((num_users, num_items), bool)
+    for user in range(num_users):
+        tastes = random.choice(num_clusters, 2, replace=False)
+        relevant[user] = np.isin(of_item, tastes)
+
+    def picks(user):
+        return tuple(f"i{i}" for i in random.choice(np.flatnonzero(relevant[user]), 12))
+
+    rows = [
+        (picks(user), picks(user)[0])
+        for user in range(num_users)
+        for _ in range(events)
+    ]
+    return TasteClusters(
+        pd.DataFrame(rows, columns=["history", "item_id"]),
+        pd.DataFrame({"history": [picks(user) for user in range(num_users)]}),
+        pd.DataFrame({"item_id": [f"i{item}" for item in range(num_items)]}),
+        relevant,
+    )
+
+
+def repeats(rows=4000, num_items=16, max_length=6, seed=0):
+    """Clicks on what the history holds already, and on nothing else.
+
+    A history is 1 to `max_length` different items, the candidate one of them in half
+    of the rows. The mean of a few short vectors does not tell which they were.
+
+    Args:
+        rows: int >= 1.
+        num_items: int > max_length.
+        max_length: int >= 1.
+        seed: int >= 0.
+
+    Returns: Interactions, its frame of `history`, `item_id` and `click`.
+    Raises: `ValueError` on a bad argument.
+
+    >>> log = repeats(rows=200)
+    >>> bool(((log.probability == 1) == log.frame["click"]).all())
+    True
+    """
+    owner = "repeats"
+    _checks.positive_int(owner, rows=rows, max_length=max_length)
+    _checks.integer(owner, max_length + 1, num_items=num_items)
+    _checks.integer(owner, seed=seed)
+    random = np.random.default_rng(seed)
+    histories, candidates = [], []
+    clicks = random.permutation(np.arange(rows) % 2).astype("float32")
+    for click in clicks:
+        items = random.permutation(num_items)
+        length = random.integers(1, max_length + 1)
+        histories.append(tuple(f"i{item}" for item in items[:length]))
+        other = random.choice(items[:length] if click else items[length:])
+        candidates.append(f"i{other}")
+    frame = {"history": histories, "item_id": candidates, "click": clicks}
+    return Interactions(pd.DataFrame(frame), clicks.astype(float))
