@@ -27,7 +27,14 @@ from tfrec.features import (
 from tfrec.growth import Assigned, assign_rows
 from tfrec.losses import InBatchSoftmax
 from tfrec.models import TwoTower, deepfm, dssm
-from tfrec.optimizers import RowSparseAdagrad
+from tfrec.optimizers import (
+    RowSparseAdagrad,
+    RowSparseAdam,
+    RowSparseFtrl,
+    RowSparseLossScale,
+    RowSparseSGD,
+    RowWiseAdagrad,
+)
 from tfrec.testing.layers import quiet_saving
 
 pytestmark = pytest.mark.slow
@@ -158,6 +165,11 @@ def assert_equal(one, other):
 
 OPTIMIZERS = {
     "row_sparse_adagrad": lambda: RowSparseAdagrad(0.1, 0.3),
+    "row_sparse_adam": lambda: RowSparseAdam(0.1, weight_decay=0.1),
+    "row_sparse_ftrl": lambda: RowSparseFtrl(0.1),
+    "row_sparse_sgd": lambda: RowSparseSGD(0.1),
+    "row_wise_adagrad": lambda: RowWiseAdagrad(0.1, 0.3),
+    "scaled": lambda: RowSparseLossScale(RowSparseAdam(0.1)),
     "adam": lambda: keras.optimizers.Adam(0.01, amsgrad=True),
     "adagrad": lambda: keras.optimizers.Adagrad(0.1),
     "momentum": lambda: keras.optimizers.SGD(0.1, momentum=0.9),
@@ -186,7 +198,8 @@ def test_rows_and_slots(specs, make, name):
                 wide = row.reshape(-1, *[1] * (len(slot.shape) - 1))
                 slot.assign(np.broadcast_to(1000 * number + wide, slot.shape))
                 slots.setdefault(number, []).append(slot.name)
-    if name != "adafactor":  # where other tables are of the same length
+    # Adafactor: other tables are of the same length; SGD has no slots.
+    if name not in ("adafactor", "row_sparse_sgd"):
         assert [len(found) for found in slots.values()] == [
             *[len(slots[0])] * len(tables_of(model))
         ]

@@ -85,6 +85,20 @@ def test_the_order_is_that_of_the_seed_and_the_pass(reader):
     assert rows_of(reader(**options, repeat=2)) == [*itertools.chain(*orders)]
 
 
+def test_a_pass_begins_where_its_position_says(reader):
+    options = {"shuffle": True, "batch_size": 10}
+    first = reader(**options)
+    orders = [rows_of(first) for _ in range(3)]
+    data = reader(**options)
+    data.position.epoch, data.position.skip = 1, 7
+    assert int(data.cardinality()) == 10
+    assert rows_of(data) == orders[1][70:] == rows_of(data)
+    data.position.epoch, data.position.skip = None, 0
+    assert data.position.passes == 2
+    assert rows_of(data) == orders[2]
+    assert not hasattr(reader(repeat=2), "position")
+
+
 @settings(max_examples=30)
 @given(
     sizes=st.lists(st.integers(0, 9), max_size=12),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +17,34 @@ from tfrec.encoder import IdEncoder
 from tfrec.features import FeatureSpec
 
 Random = np.random.Generator | None
+
+
+class Position:
+    """Where the next pass over a data set begins.
+
+    A data set of one pass (`repeat=1`) has one as `dataset.position`; who restarts
+    training in the middle sets it before the pass begins.
+
+    `epoch`: int or None. The passes that begin have the order of this pass, the
+    first is 0; None: of the count of passes so far.
+    `skip`: int. How many batches they leave out at their start.
+    `passes`: int. How many have begun.
+
+    >>> position = Position()
+    >>> position.begin(), position.begin(), position.passes
+    ((0, 0), (1, 0), 2)
+    """
+
+    def __init__(self) -> None:
+        self.epoch: int | None = None
+        self.skip = 0
+        self.passes = 0
+
+    def begin(self) -> tuple[int, int]:
+        """The order and the batches to leave out of a pass that begins now."""
+        epoch = self.passes if self.epoch is None else self.epoch
+        self.passes += 1
+        return epoch, self.skip
 
 
 class Pipeline:
@@ -97,13 +126,13 @@ class Pipeline:
         if self.drop_remainder and rows < size:
             rule = f"must be at most {rows}, the number of rows, with `drop_remainder`"
             raise _checks.argument(self.owner, "batch_size", rule, size)
-        passes = 0
+        position = Position()
 
         def batches() -> Iterator[Packed]:
-            nonlocal passes
-            random = np.random.default_rng([self.seed, passes])
-            passes += 1
-            for batch in epoch(random if self.shuffle else None):
+            order, skip = position.begin()
+            random = np.random.default_rng([self.seed, order])
+            made = epoch(random if self.shuffle else None)
+            for batch in itertools.islice(made, skip, None):
                 if not self.drop_remainder or len(batch[0]) == size:
                     yield batch
 
@@ -114,7 +143,7 @@ class Pipeline:
             ),
         )
         count = rows // size if self.drop_remainder else -(-rows // size)
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+        dataset = _at_most(dataset, count)
         if self.repeat != 1:
             dataset = dataset.repeat(self.repeat)
         dataset = dataset.map(
@@ -126,7 +155,28 @@ class Pipeline:
                 tf.data.experimental.AutoShardPolicy.OFF
             )
             dataset = dataset.with_options(options)
-        return dataset.prefetch(2)
+        dataset = dataset.prefetch(2)
+        if self.repeat == 1:
+            dataset.position = position
+        return dataset
+
+
+def _at_most(dataset: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """The data set, which says that it has `count` elements and may end before.
+
+    `assert_cardinality` would make an error of a pass that leaves batches out. Of
+    two data sets, one without an end, the first is chosen always.
+    """
+    empty = tf.nest.map_structure(
+        lambda spec: tf.zeros([size or 0 for size in spec.shape], spec.dtype),
+        dataset.element_spec,
+    )
+    endless = tf.data.Dataset.from_tensors(empty).repeat()
+    first = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64)).repeat()
+    chosen = tf.data.Dataset.choose_from_datasets(
+        [dataset, endless], first, stop_on_empty_dataset=True
+    )
+    return chosen.take(count)
 
 
 def _check_shard(owner: str, shard: Any) -> None:

@@ -19,6 +19,7 @@ from tfrec.evaluation.ranks import target_rank as target_rank
 from tfrec.evaluation.ranks import target_rank_of_scores as target_rank_of_scores
 from tfrec.evaluation.report import evaluate_retrieval as evaluate_retrieval
 from tfrec.evaluation.report import table as table
+from tfrec.evaluation.scores import Scores as Scores
 from tfrec.evaluation.topk import TopK as TopK
 from tfrec.evaluation.topk import top_k as top_k
 from tfrec.evaluation.topk import top_k_of_scores as top_k_of_scores

@@ -335,6 +335,8 @@ def _summed(gradient):
     A product with a sparse 0-1 matrix: a quarter of what `unsorted_segment_sum`
     takes on a CPU.
     """
+    if getattr(gradient, "is_summed", False):
+        return gradient
     rows, places = tf.unique(gradient.indices)
     values = gradient.values
     parts = tf.shape(places, out_type=tf.int64)[0]

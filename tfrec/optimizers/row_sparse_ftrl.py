@@ -15,8 +15,9 @@ class RowSparseFtrl(RowSparseOptimizer):
     `z <- z + g - (sqrt(n') - sqrt(n)) / lr w`,
     `w <- (clip(z, -l1, l1) - z) / (sqrt(n') / lr + 2 l2)`, `n <- n'`.
 
-    Differs: rows that no batch had keep their start values, where dense FTRL sets
-    them to 0 in its first step; equal where rows start at 0.
+    Differs: a row keeps its weights until a batch has it. Dense FTRL computes all
+    rows from z in every step: those that no batch had become 0 in the first, and a
+    new learning rate moves all. Equal where rows start at 0 and the rate is constant.
 
     Args:
         learning_rate: number > 0, schedule or callable.
