@@ -15,7 +15,7 @@ TITLES = {
     "autoint": "AutoInt",
     "fibinet": "FiBiNET",
 }
-SYSTEMS = ("tfrec", "limit", "tfrec_arrays", "plain", "deepctr")
+SYSTEMS = ("tfrec", "tfrec_xla", "limit", "tfrec_arrays", "plain", "deepctr")
 NOT_MEASURED = "not measured"
 
 

@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 # tfrec as its users feed it, and as plain Keras and DeepCTR are fed here.
 MODULES = {
     "tfrec": "ours.System",
+    "tfrec_xla": "ours.Compiled",
     "limit": "limit.System",
     "tfrec_arrays": "ours.Arrays",
     "plain": "plain.System",

@@ -118,14 +118,20 @@ class EmbeddingTable(keras.layers.Layer):
         super().load_own_variables(load_draws(self.draws, store))
 
     def call(self, inputs, tables, stacked=False, training=False):
+        rows, real = self.places(inputs, tables, stacked, training)
+        # tf.gather on the variable reads the rows; ops.take would copy the table.
+        vectors = tf.gather(self.table.value, rows)
+        if self.l2:
+            self.add_loss(self.penalty(vectors, real))
+        return self.outputs(vectors, real, inputs, stacked)
+
+    def places(self, inputs, tables, stacked=False, training=False):
+        """Where the vectors stand, `(batch, n)`, and which are not padding."""
         self._check_tables(inputs, tables)
         order = _order(inputs, stacked)
         ids = [inputs[place] for place in order]
         parts = [tables[place] for place in order]
-        widths = [1 if len(x.shape) == 1 else x.shape[1] for x in ids]
-        if None in widths:
-            shapes = [ops.shape(x) for x in ids]
-            widths = ops.stack([1 if len(s) == 1 else s[1] for s in shapes])
+        widths = _widths(ids)
         ids = _side_by_side([ops.cast(x, _widest(ids)) for x in ids])
         # Of each place in a row: how long its table is, and where it starts.
         lengths = [self.rows[part] for part in parts]
@@ -139,14 +145,18 @@ class EmbeddingTable(keras.layers.Layer):
         if training and self.draws is not None:
             drawn = keras.random.uniform(ops.shape(ids), seed=self.draws)
             ids = tf.where((drawn < self.unknown_rate) & real, UNKNOWN_ID, ids)
-        # tf.gather on the variable reads the rows; ops.take would copy the table.
-        vectors = ops.cast(
-            tf.gather(self.table.value, ids + starts), self.compute_dtype
-        )
+        return ids + starts, real
+
+    def penalty(self, vectors, real):
+        """The L2 term of looked-up rows."""
+        squares = ops.square(vectors) * ops.cast(real, vectors.dtype)[:, :, None]
+        return self.l2 * ops.mean(ops.sum(squares, axis=(1, 2)))
+
+    def outputs(self, vectors, real, inputs, stacked=False):
+        """What `call` gives, out of all vectors side by side."""
+        vectors = ops.cast(vectors, self.compute_dtype)
         vectors = vectors * ops.cast(real, self.compute_dtype)[:, :, None]
-        if self.l2:
-            squares = ops.square(ops.cast(vectors, "float32"))
-            self.add_loss(self.l2 * ops.mean(ops.sum(squares, axis=(1, 2))))
+        widths = _widths([inputs[place] for place in _order(inputs, stacked)])
         return self._split(vectors, inputs, widths, stacked)
 
     def _split(self, vectors, inputs, widths, stacked):
@@ -207,6 +217,15 @@ def _order(inputs, stacked):
     if not stacked:
         return list(places)
     return sorted(places, key=lambda place: len(inputs[place].shape))
+
+
+def _widths(ids):
+    """How many vectors each input has in a row: ints, or a tensor where unknown."""
+    widths = [1 if len(x.shape) == 1 else x.shape[1] for x in ids]
+    if None not in widths:
+        return widths
+    shapes = [ops.shape(x) for x in ids]
+    return ops.stack([1 if len(shape) == 1 else shape[1] for shape in shapes])
 
 
 def _side_by_side(ids):

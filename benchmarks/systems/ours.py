@@ -64,8 +64,8 @@ def beside(spec, cell):
     found = tables(inputs, stacked=True)
     (block,) = found.blocks.values()
     x = ops.stack(list(found.numbers.values()), axis=1)
-    linear = LinearTerm()([block[:, :, dim], x])
-    e = block[:, :, :dim]
+    e, first = ops.split(block, [dim], axis=2)
+    linear = LinearTerm()([layers.Flatten()(first), x])
     flat = layers.Concatenate()([layers.Flatten()(e), x])
     more = PARTS[cell["model"]](e, flat, seed)
     return keras.Model(inputs, layers.Add(dtype="float32")([linear, *more]))
@@ -129,12 +129,15 @@ class Arrays(Fitted):
         super().__init__(cell, arrays)
         keras.utils.set_random_seed(cell["seed"])
         self.spec = spec_of(cell)
-        self.model = model_of(self.spec, cell)
+        self.model = self.made(model_of(self.spec, cell))
         optimizer = getattr(optimizers, NAMES[cell["optimizer"]])
         self.model.compile(
             optimizer(learning_rate=cell["learning_rate"]),
             keras.losses.BinaryCrossentropy(from_logits=True),
         )
+
+    def made(self, model):
+        return model
 
     def described_bytes(self):
         """The total of `tfrec.describe`."""
@@ -178,3 +181,10 @@ class System(Arrays):
         steps = (stop - start) // self.cell["batch"]
         history = self.model.fit(self.dataset, steps_per_epoch=steps, verbose=0)
         return history.history["loss"][-1]
+
+
+class Compiled(System):
+    """The same, with the dense half compiled by XLA."""
+
+    def made(self, model):
+        return models.compile_dense(model)

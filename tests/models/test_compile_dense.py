@@ -41,15 +41,6 @@ def test_trains_to_the_same_weights(spec, frame, tmp_path):
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_the_tables_stay_outside(spec):
-    model = compile_dense(deepfm(spec))
-    (compiled,) = (layer for layer in model.layers if "Compiled" in str(layer))
-    inside = {weight.path for weight in compiled.weights}
-    assert not [path for path in inside if path.endswith("/table")]
-    assert [w for w in model.weights if w.path.endswith("/table")]
-    assert [x.name for x in model.inputs] == [x.name for x in deepfm(spec).inputs]
-
-
 def test_bad_arguments(spec):
     message = "compile_dense: `model` must be a functional keras.Model that looks up"
     x = keras.Input((2,))
