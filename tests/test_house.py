@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "serving": {"_checks", "features"},
     "export": {"_checks", "features", "encoder", "models"},
     "index": {"_checks", "features"},
+    "plots": {"_checks", "layers"},
     "testing": {"_checks", "features", "data", "losses", "optimizers", "export"},
     "demo": {
         *("_checks", "features", "data", "datasets", "losses", "models"),
@@ -41,7 +42,8 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 PUBLIC = ("data", "datasets", "evaluation", "export", "features", "index", "layers")
-PUBLIC += ("callbacks", "losses", "models", "optimizers", "serving", "testing")
+PUBLIC += ("callbacks", "losses", "models", "optimizers", "plots", "serving")
+PUBLIC += ("testing",)
 
 
 def part(file):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfrec.layers import FM
 from tfrec.testing import check_layer
@@ -31,6 +32,16 @@ def test_the_two_sides_meet_in_an_inner_product():
     user, item = E[:, :2], E[:, 2:]
     between = np.sum(user.sum(axis=1) * item.sum(axis=1), axis=1, keepdims=True)
     np.testing.assert_allclose(FM()(E), FM()(user) + FM()(item) + between, atol=1e-5)
+
+
+def test_gradient():
+    """Of the pairs by v_ik: the sum of the other fields' k."""
+    x = tf.constant(E)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = FM()(x)
+    wanted = E.astype(float).sum(axis=1, keepdims=True) - E
+    np.testing.assert_allclose(tape.gradient(y, x), wanted, atol=1e-5)
 
 
 def test_half_precision_cancels_in_float32():

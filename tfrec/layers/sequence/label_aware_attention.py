@@ -17,7 +17,7 @@ class LabelAwareAttention(keras.layers.Layer):
 
     `x_j = v_j . e`; `v = sum_j softmax_j(g(x_j)) v_j` (eq. 10) with, by mode,
     `pow`: `g(x) = x^power`; `scale`: `g(x) = power x`; `hard`: the v_j of the
-    largest x_j, the limit of a large power.
+    largest x_j, the limit of a large power. `attention([v, e])` gives the softmax.
 
     Differs: `x^power` keeps the sign of x, since an even power would prefer the most
     negative similarity; power 0 weighs all alike. Powers above 1e30 are held there

@@ -18,8 +18,9 @@ class TargetAttention(keras.layers.Layer):
 
     `a_t = MLP([q; k_t; q - k_t; q * k_t])`, one linear output; `u = sum_t a_t k_t`
     over the real steps (eq. 3), without a softmax: the intensity of an interest
-    is kept. `attention([q, k])` gives a. The first layer is computed in parts, `q (W1 + W3) + k (W2 - W3) +
-    (q * k) W4 + b`, so that a single history is multiplied once for all candidates.
+    is kept. `attention([q, k])` gives a. The first layer is computed in parts,
+    `q (W1 + W3) + k (W2 - W3) + (q * k) W4 + b`, so that a single history is
+    multiplied once for all candidates.
 
     Differs: the product q * k by coordinate, as in the authors' program; the
     paper's figure shows an outer product.
