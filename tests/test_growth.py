@@ -527,6 +527,18 @@ def test_models_that_cannot_grow(specs):
         tfrec.extend(frozen, old, new)
 
 
+def test_gradients_that_wait_are_not_lost(specs):
+    old, new = specs
+    model = ranker(old, RowSparseAdagrad(0.1, gradient_accumulation_steps=2))
+    model.optimizer.build(model.trainable_variables)
+    tfrec.extend(model, old, new)
+    ids, rows = next(iter(model.optimizer.waiting.values()))
+    ids.assign([3])
+    rows.assign(np.ones((1, rows.shape[1]), "float32"))
+    with raises("extend: `model` must not be in the middle of an accumulation"):
+        tfrec.extend(model, old, new)
+
+
 VECTOR = np.arange(4, dtype="float32")
 
 

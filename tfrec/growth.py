@@ -374,6 +374,12 @@ def _compile_like(
         found = f"{len(names[0])} slots, {len(names[1])} are needed"
         raise _checks.argument(owner, "model", rule, found, way_out)
     inner = getattr(old.optimizer, "inner_optimizer", old.optimizer)
+    waiting = [len(ids.numpy()) for ids, _ in getattr(inner, "waiting", {}).values()]
+    if any(waiting):
+        rule = "must not be in the middle of an accumulation of gradients"
+        way_out = "Fit on until the next update."
+        found = f"{sum(waiting)} rows that wait"
+        raise _checks.argument(owner, "model", rule, found, way_out)
     for slot, variable in zip(before, after, strict=True):
         if slot.shape == variable.shape:
             variable.assign(slot.value)
