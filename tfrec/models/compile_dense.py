@@ -145,9 +145,7 @@ class DenseCompiled(keras.Model):
                 if look_up.layer.l2:
                     penalty += look_up.layer.penalty(vectors, is_real)
                 ids = [inputs[k] for k in look_up.inputs]
-                tensors += look_up.layer.outputs(
-                    vectors, is_real, ids, look_up.stacked
-                )
+                tensors += look_up.layer.outputs(vectors, is_real, ids, look_up.stacked)
             tensors += [inputs[k] for k in halves.direct]
             y_pred = halves.dense(tensors, training=True)
             loss = penalty + self.compute_loss(
@@ -174,7 +172,9 @@ class DenseCompiled(keras.Model):
             parts.setdefault(id(look_up.layer.table), []).append(pair)
         for layer in {look_up.layer for look_up in halves.look_ups}:
             pairs = parts[id(layer.table)]
-            values, places = (tf.concat(each, axis=0) for each in zip(*pairs))
+            values, places = (
+                tf.concat(each, axis=0) for each in zip(*pairs, strict=True)
+            )
             shape = tf.constant(list(layer.table.shape), tf.int64)
             slices = tf.IndexedSlices(values, places, shape)
             slices.is_summed = len(pairs) == 1
@@ -230,9 +230,7 @@ def _cut(model):
         for layer, options in calls
     ]
     direct = [
-        k
-        for k, tensor in enumerate(again.inputs)
-        if any(tensor is one for one in used)
+        k for k, tensor in enumerate(again.inputs) if any(tensor is one for one in used)
     ]
     tensors = [*cut, *(again.inputs[k] for k in direct)]
     return _Halves(look_ups, keras.Model(tensors, again.outputs), direct)
