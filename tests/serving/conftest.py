@@ -1,15 +1,24 @@
 """Small SavedModels, made once, and one server that has loaded them all."""
 
 import asyncio
+import datetime
 import http.client
+import http.server
+import ipaddress
 import json
+import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
     model_service_pb2_grpc,
@@ -304,14 +313,149 @@ def plain(tmp_path_factory, waiter):
 
 
 @pytest.fixture(scope="session")
-def server(movies, plain):
+def rest_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def server(movies, plain, rest_port):
     """All of them in one process, capped at 4 MiB a request."""
     arguments = [
         f"--model_config_file={plain}",
+        f"--rest_api_port={rest_port}",
         f"--grpc_channel_arguments=grpc.max_receive_message_length={LIMIT}",
     ]
     with local_server(movies, arguments=arguments) as running:
         yield running
+
+
+@pytest.fixture(scope="session", params=["grpc", "rest"])
+def address(request, server, rest_port):
+    """The server's address, for each of the protocols."""
+    over_rest = f"http://127.0.0.1:{rest_port}"
+    return server.address if request.param == "grpc" else over_rest
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A folder with `ca.pem`, and `server` and `client` as `.pem` and `.key`."""
+    folder = tmp_path_factory.mktemp("certificates")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    day = datetime.timedelta(days=1)
+    names = [x509.DNSName("localhost")]
+    names += [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    signer = None
+    for name in ("ca", "server", "client"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        by, issuer = signer or (key, subject)
+        certificate = (
+            x509.CertificateBuilder(issuer, subject, key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - day)
+            .not_valid_after(now + day)
+            .add_extension(x509.BasicConstraints(name == "ca", None), True)
+            .add_extension(x509.SubjectAlternativeName(names), False)
+            .sign(by, hashes.SHA256())
+        )
+        signer = signer or (key, subject)
+        pem = serialization.Encoding.PEM
+        form = serialization.PrivateFormat.PKCS8
+        plain = key.private_bytes(pem, form, serialization.NoEncryption())
+        (folder / f"{name}.key").write_bytes(plain)
+        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(pem))
+    return folder
+
+
+class Flaky:
+    """Plays a list: bytes are answered, names of codes refused, events awaited.
+
+    `address` is its own; `left` is the list, `asked` what came, `headers` of the
+    last request.
+    """
+
+    def __init__(self):
+        self.left, self.asked, self.headers = [], [], {}
+
+    def play(self, data, headers):
+        """What to answer, and the name of its code."""
+        self.asked.append(data)
+        self.headers = {name.lower(): value for name, value in headers}
+        one = self.left.pop(0)
+        if isinstance(one, threading.Event):
+            one.wait(30)
+            one = b""
+        return (one, "OK") if isinstance(one, bytes) else (b"no", one)
+
+
+@pytest.fixture
+def flaky_grpc():
+    flaky = Flaky()
+
+    def handle(data, context):
+        answer, code = flaky.play(data, context.invocation_metadata())
+        if code == "OK":
+            return answer
+        context.abort(grpc.StatusCode[code], answer.decode())
+
+    handler = grpc.unary_unary_rpc_method_handler(handle)
+    services = [
+        grpc.method_handlers_generic_handler(
+            f"tensorflow.serving.{service}", {method: handler}
+        )
+        for service, method in [
+            ("PredictionService", "Predict"),
+            ("ModelService", "GetModelStatus"),
+        ]
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        server = grpc.server(pool, handlers=services)
+        flaky.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        yield flaky
+        server.stop(None).wait()
+
+
+@pytest.fixture
+def flaky_rest():
+    flaky = Flaky()
+    statuses = {"OK": 200, "UNAVAILABLE": 503, "INTERNAL": 500, "NOT_FOUND": 404}
+    statuses["INVALID_ARGUMENT"] = 400
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            answer, code = flaky.play(body, self.headers.items())
+            if code != "OK":
+                answer = json.dumps({"error": answer.decode()}).encode()
+            self.send_response(statuses[code])
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET = do_POST
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        server.handle_error = lambda *_: None  # a client that did not wait
+        flaky.address = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield flaky
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def flaky(request):
+    """A server of each protocol that plays a list."""
+    return request.getfixturevalue(f"flaky_{request.param}")
 
 
 @pytest.fixture(scope="session")

@@ -1,117 +1,110 @@
-"""Failures of a connection are one kind of error; UNAVAILABLE is tried again."""
+"""A connection sends once, and each of its failures is one kind of error."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
-import grpc
 import pytest
 
-from tfrec.serving import ServingError
-from tfrec.serving import channel as channel_module
+from tfrec.serving import ServingError, ssl_config
+from tfrec.serving.address import parse
 from tfrec.serving.channel import Channel
+from tfrec.serving.credentials import Credentials
+from tfrec.serving.grpc_format import Request
 
-METHOD = "PredictionService/Predict"
-
-
-@pytest.fixture
-def answers():
-    """A server that plays a list: bytes are answered, codes refused, events awaited."""
-    left, asked = [], []
-
-    def handle(data, context):
-        asked.append(data)
-        one = left.pop(0)
-        if isinstance(one, bytes):
-            return one
-        if isinstance(one, threading.Event):
-            one.wait(30)
-            return b""
-        context.abort(one, "no")
-
-    handler = grpc.unary_unary_rpc_method_handler(handle)
-    service = grpc.method_handlers_generic_handler(
-        "tensorflow.serving.PredictionService", {"Predict": handler}
-    )
-    with ThreadPoolExecutor(2) as pool:
-        server = grpc.server(pool, handlers=[service])
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        left_and_asked = (f"127.0.0.1:{port}", left, asked)
-        yield left_and_asked
-        server.stop(None).wait()
+ASKED = Request("m", "PredictionService/Predict", b"asked")
 
 
 @pytest.fixture
-def pauses(monkeypatch):
-    slept = []
-    monkeypatch.setattr(channel_module.time, "sleep", slept.append)
-    return slept
+def channel(flaky_grpc):
+    made = Channel(parse(flaky_grpc.address), Credentials(token="a-secret"), 2**20)
+    yield made
+    made.close()
 
 
-def test_unavailable_is_tried_again(answers, pauses):
-    address, left, asked = answers
-    left += [grpc.StatusCode.UNAVAILABLE] * 3 + [b"answer"]
-    channel = Channel(address, 20.0, 2**20)
-    assert channel.call(METHOD, "m", b"asked") == b"answer"
-    assert asked == [b"asked"] * 4
-    assert pauses == [0.1, 0.2, 0.4]
-    channel.close()
+def test_an_answer(flaky_grpc, channel):
+    flaky_grpc.left += [b"answer", b"other"]
+    assert channel.call(ASKED, 20.0) == b"answer"
+    assert channel.call(ASKED, 20.0) == b"other"
+    assert flaky_grpc.asked == [b"asked"] * 2
+    assert flaky_grpc.headers["authorization"] == "Bearer a-secret"
 
 
-def test_it_gives_up(answers, pauses):
-    address, left, asked = answers
-    left += [grpc.StatusCode.UNAVAILABLE] * 9
-    channel = Channel(address, 20.0, 2**20)
-    with pytest.raises(ServingError, match=f'"m" at {address} answered UNAVAILABLE'):
-        channel.call(METHOD, "m", b"")
-    assert len(asked) == 4
-    channel.close()
-
-
-def test_it_gives_up_before_the_timeout(answers, pauses):
-    address, left, _ = answers
-    left += [grpc.StatusCode.UNAVAILABLE] * 9
-    channel = Channel(address, 0.09, 2**20)
-    with pytest.raises(ServingError):
-        channel.call(METHOD, "m", b"")
-    assert not pauses
-    channel.close()
-
-
-@pytest.mark.parametrize("name", ["INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL"])
-def test_other_codes_are_final(answers, pauses, name):
-    address, left, asked = answers
-    left.append(grpc.StatusCode[name])
-    channel = Channel(address, 20.0, 2**20)
-    with pytest.raises(ServingError, match=f"answered {name}: no") as caught:
-        channel.call(METHOD, "m", b"")
+@pytest.mark.parametrize(
+    "name", ["INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL", "UNAVAILABLE"]
+)
+def test_a_refusal(flaky_grpc, channel, name):
+    flaky_grpc.left.append(name)
+    text = f'"m" at {flaky_grpc.address} answered {name}: no'
+    with pytest.raises(ServingError, match=text) as caught:
+        channel.call(ASKED, 20.0)
     assert caught.value.code == name
-    assert len(asked) == 1
-    channel.close()
+    assert len(flaky_grpc.asked) == 1  # who retries is the client
 
 
-def test_the_timeout(answers, pauses):
-    address, left, _ = answers
+def test_too_late(flaky_grpc, channel):
     late = threading.Event()
-    left.append(late)
-    channel = Channel(address, 0.2, 2**20)
+    flaky_grpc.left.append(late)
     with pytest.raises(ServingError, match="give the client a longer") as caught:
-        channel.call(METHOD, "m", b"")
+        channel.call(ASKED, 0.2)
     late.set()
     assert caught.value.code == "DEADLINE_EXCEEDED"
-    channel.close()
 
 
-def test_nobody_is_there(pauses):
-    channel = Channel("127.0.0.1:1", 20.0, 2**20)
+def test_too_large(flaky_grpc, channel):
+    flaky_grpc.left += [b"x" * 2**20 + b"x"]
+    with pytest.raises(ServingError, match="Lower `max_message_bytes`") as caught:
+        channel.call(ASKED, 20.0)
+    assert caught.value.code == "RESOURCE_EXHAUSTED"
+
+
+def test_nobody_is_there():
+    channel = Channel(parse("127.0.0.1:1"), Credentials(), 2**20)
     with pytest.raises(ServingError, match="Is the server running there") as caught:
-        channel.call(METHOD, "m", b"")
+        channel.call(ASKED, 20.0)
     assert caught.value.code == "UNAVAILABLE"
     channel.close()
 
 
 def test_a_closed_channel():
-    channel = Channel("127.0.0.1:1", 20.0, 2**20)
+    channel = Channel(parse("127.0.0.1:1"), Credentials(), 2**20)
     channel.close()
     with pytest.raises(ServingError, match="client is closed"):
-        channel.call(METHOD, "m", b"")
+        channel.call(ASKED, 20.0)
+
+
+def test_tls_and_a_certificate(certificates):
+    """Only who trusts the server and shows a certificate gets an answer."""
+    import concurrent.futures
+
+    import grpc
+
+    def text(name):
+        return (certificates / name).read_text()
+
+    config = ssl_config.SslConfig(
+        text("server.key"), text("server.pem"), text("ca.pem"), True
+    )
+    handler = grpc.unary_unary_rpc_method_handler(lambda data, context: data)
+    service = grpc.method_handlers_generic_handler(
+        "tensorflow.serving.PredictionService", {"Predict": handler}
+    )
+    ca = certificates / "ca.pem"
+    pair = (certificates / "client.pem", certificates / "client.key")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool, handlers=[service])
+        port = server.add_secure_port("127.0.0.1:0", config.credentials())
+        server.start()
+        address = parse(f"grpcs://127.0.0.1:{port}")
+        answers = []
+        for credentials in (
+            Credentials(ca, *pair),
+            Credentials(ca),
+            Credentials(None, *pair),
+        ):
+            channel = Channel(address, credentials, 2**20)
+            try:
+                answers.append(channel.call(ASKED, 20.0))
+            except ServingError as error:
+                answers.append(error.code)
+            channel.close()
+        server.stop(None).wait()
+    assert answers == [b"asked", "UNAVAILABLE", "UNAVAILABLE"]

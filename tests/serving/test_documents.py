@@ -63,3 +63,47 @@ def test_a_document_of_another_format(content):
     content["format"] = 2
     with pytest.raises(ValueError, match="must have format 1"):
         documents.read({"ranker": content})
+
+
+LISTS = {"dtype": "string", "shape": [None, None], "default": [[]]}
+COUNT = {"dtype": "int32", "shape": [], "default": 10}
+
+
+@pytest.fixture
+def recommender(content):
+    told = {"exclude": LISTS, "n": COUNT}
+    return documents.Document({**content, "parameters": told}, "shop")
+
+
+def test_parameters(recommender, content):
+    settings = recommender.settings({"n": 3})
+    assert settings["n"].tolist() == 3
+    assert settings["n"].dtype == "int32"
+    assert settings["exclude"].shape == (1, 0)
+    given = recommender.settings({"exclude": [["a", "b"]]})
+    assert given["exclude"].tolist() == [["a", "b"]]
+    assert given["n"].tolist() == 10
+    assert documents.Document(content).settings({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            {"exlude": [[]]},
+            'Client: `parameters` must be parameters of "shop". Received: '
+            'parameters=\'exlude\' (str). It has "exclude", "n". Did you mean '
+            '"exclude"?',
+        ),
+        ({"n": 1.5}, "Client: `n` must hold int32 and have rank 0. Received: n=1.5"),
+        ({"n": True}, "Client: `n` must hold int32 and have rank 0. Received: n=True"),
+        ({"n": [1]}, "Client: `n` must hold int32 and have rank 0. Received: n=[1]"),
+        ({"n": 2**31}, "Client: `n` must hold int32 and have rank 0. Received: n=214"),
+        ({"exclude": ["a"]}, "Client: `exclude` must hold string and have rank 2"),
+        ({"exclude": [[1]]}, "Client: `exclude` must hold string and have rank 2"),
+        ({"exclude": [["a"], []]}, "Client: `exclude` must hold string and have rank"),
+    ],
+)
+def test_bad_parameters(recommender, given, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        recommender.settings(given)

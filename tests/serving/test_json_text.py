@@ -54,14 +54,22 @@ def test_tokens_of_no_json(token, value):
         (b'{"a":' * 100_000, "^JSON Parse error"),
         (b'{"Inf":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "^JSON Parse error"),
         (b'NaN "' + b'\\"' * 300_000, "^JSON Parse error"),
+        (b'{"a": "\\ud800"}', "^JSON Parse error"),
+        (b'{"a": [NaN, "\\ud800"]}', "^JSON Parse error: .*surrogates"),
+        (b'{"\\udfff": NaN}', "^JSON Parse error: .*surrogates"),
     ],
-    ids=range(18),
+    ids=range(21),
 )
 def test_bad_bodies(body, text):
     with pytest.raises(Refusal) as caught:
         json_text.parse(body)
     assert caught.value.code.name == "INVALID_ARGUMENT"
     assert re.search(text, caught.value.message), caught.value.message
+
+
+def test_escapes_beside_the_tokens_of_no_json():
+    found = json_text.parse(b'{"\\u00e9": ["\\ud83d\\ude00", NaN]}')
+    assert found["é"][0] == "\N{GRINNING FACE}"
 
 
 def test_lists_are_bounded_before_they_are_made(monkeypatch):

@@ -12,7 +12,10 @@ import pytest
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from tfrec.serving import Client, ServingError, local_server
+from tfrec.serving.address import parse
 from tfrec.serving.channel import Channel
+from tfrec.serving.credentials import Credentials
+from tfrec.serving.grpc_format import Request
 
 PREDICT = "PredictionService/Predict"
 
@@ -72,12 +75,14 @@ def test_a_server_that_dies_raises_one_error(waiter, movies, request_for, tmp_pa
     with local_server(waiter) as server:
         started, go = tmp_path / "started", tmp_path / "go"
         message = request_for("waiter", started=str(started), go=str(go))
-        connection = Channel(server.address, 60.0, 2**20)
+        connection = Channel(parse(server.address), Credentials(), 2**20)
         errors = []
 
         def ask():
             try:
-                connection.call(PREDICT, "waiter", message.SerializeToString())
+                connection.call(
+                    Request("waiter", PREDICT, message.SerializeToString()), 60.0
+                )
             except Exception as error:
                 errors.append(error)
 

@@ -83,7 +83,7 @@ def told(repository, name):
 def test_states(repository):
     repository.tell("m", 11, "LOADING")
     repository.tell("m", 0, "END", 5, "gone")
-    repository.withdraw("m", 10)
+    repository.withdraw(("m", 10))
     assert told(repository, "m") == [
         (11, 20, 0, True),
         (10, 40, 0, True),
@@ -105,6 +105,6 @@ def test_ready_means_every_configured_name(repository):
     repository.publish(Fake("other", 1))
     assert repository.ready()
     repository.configure({"other": {}})
-    repository.withdraw("m", 1)
+    repository.withdraw(("m", 1))
     assert repository.ready()
     assert repository.labels("m") == repository.labels("odd") == {}

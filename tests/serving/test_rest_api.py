@@ -13,6 +13,16 @@ PREDICT = "/v1/models/sums:predict"
 ROWS = {"instances": [{"a": 1, "b": 3}, {"a": 2, "b": 4}]}
 
 
+@pytest.mark.parametrize(("levels", "text"), [(20, "20 dimensions"), (40, "level")])
+def test_many_levels_do_not_end_the_server(web, levels, text):
+    for name, value in (("string", "x"), ("float32", 1)):
+        for _ in range(levels):
+            value = [value]
+        body = {"signature_name": name, "inputs": value}
+        status, _, answer = web.ask("/v1/models/echo:predict", body)
+        assert status == 400 and text in answer["error"], answer
+
+
 @pytest.mark.parametrize(
     ("path", "body", "answer"),
     [
@@ -66,6 +76,10 @@ ROWS = {"instances": [{"a": 1, "b": 3}, {"a": 2, "b": 4}]}
             {"signature_name": "both", "inputs": {"b64": "dQA="}},
             {"outputs": {"raw_bytes": {"b64": "dQA="}, "text": "u\0"}},
         ),
+        *(
+            (PREDICT, {"inputs": {"a": x, "b": x}}, {"outputs": {"product": x, "sum": y}})
+            for x, y in [(1, 14), ([[1, 1], [1, 1]], [[14, 14]] * 2), ([[[1]]], [[[14]]])]
+        ),
         (
             "/v1/models/texts:predict",
             {"signature_name": "uneven", "inputs": [1, 2]},
@@ -82,7 +96,7 @@ ROWS = {"instances": [{"a": 1, "b": 3}, {"a": 2, "b": 4}]}
             {"results": [3, 3]},
         ),
     ],
-    ids=range(12),
+    ids=range(15),
 )
 def test_answers(web, path, body, answer):
     status, headers, found = web.ask(path, body)

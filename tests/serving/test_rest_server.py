@@ -61,7 +61,7 @@ def test_a_client_that_asks_whether_to_go_on(web):
     ],
     ids=range(9),
 )
-def test_noise_is_answered_or_cut_off(web, noise):
+def test_noise_is_answered_or_cut_off(web, noise, caplog):
     with connect(web) as raw:
         try:
             raw.sendall(noise)
@@ -70,6 +70,7 @@ def test_noise_is_answered_or_cut_off(web, noise):
         except ConnectionError:
             pass
     assert web.ask(PREDICT, BODY)[0] == 200
+    assert not caplog.records, "noise does not fill the log"
 
 
 def test_who_asks_nothing_is_cut_off(start_web):

@@ -255,8 +255,29 @@ def test_the_first_failure_wins(prediction, request_for):
 )
 def test_shapes_are_the_graphs_business(prediction, request_for, shape):
     value = np.ones(shape, np.float32)
-    response = prediction.Predict(request_for("sums", a=value, b=value))
-    assert tf.make_ndarray(response.outputs["product"]).shape == shape
+    for seconds in (None, 20.0):  # with a deadline a graph may run in another way
+        message = request_for("sums", a=value, b=value)
+        response = prediction.Predict(message, timeout=seconds)
+        assert tf.make_ndarray(response.outputs["product"]).shape == shape
+
+
+@pytest.mark.parametrize("name", ["string", "float32"])
+def test_many_dimensions_do_not_end_the_server(prediction, request_for, name):
+    value = b"x" if name == "string" else np.float32(1)
+    message = request_for("echo", signature=name, x=value)
+    for _ in range(40):
+        message.inputs["x"].tensor_shape.dim.add(size=1)
+    text = "has 40 dimensions, at most 16 are taken"
+    refused(prediction.Predict, message, "INVALID_ARGUMENT", text)
+
+
+def test_a_string_scalar_keeps_the_zeros_at_its_end(prediction, request_for):
+    message = request_for("echo", signature="string")
+    for text in (b"u\0\0", b"\0", b""):
+        message.inputs["x"].CopyFrom(tf.make_tensor_proto(text))
+        for seconds in (None, 20.0):
+            answer = prediction.Predict(message, timeout=seconds).outputs["y"]
+            assert list(answer.string_val) == [text] and not answer.tensor_shape.dim
 
 
 def test_first_dimensions_need_not_agree(prediction, request_for):

@@ -185,3 +185,10 @@ def test_type_names_are_tensorflows():
     assert tensors.type_name(types_pb2.DT_FLOAT) == "float"
     assert tensors.type_name(types_pb2.DT_INT64) == "int64"
     assert tensors.type_name(4242) == "unknown dtype 4242"
+
+
+def test_names_of_types_are_tensorflows():
+    for name, number in types_pb2.DataType.items():
+        assert tensors.type_name(number) == name.removeprefix("DT_").lower()
+    for number in (-1, 34, 100, 999):
+        assert tensors.type_name(number) == f"unknown dtype {number}"

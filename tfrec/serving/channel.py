@@ -1,77 +1,72 @@
-"""One connection: sends bytes, retries, and turns every failure into one error."""
+"""A gRPC connection: sends bytes once, and turns every failure into one error."""
 
 from __future__ import annotations
 
-import time
+from typing import Any
 
 import grpc
 
-from tfrec.serving.errors import ServingError
-
-RETRIES = 3
-FIRST_PAUSE = 0.1  # seconds; doubled from one retry to the next
-WAYS_OUT = {
-    "UNAVAILABLE": "Is the server running there? `tfrec serve` prints its address.",
-    "DEADLINE_EXCEEDED": "Send fewer rows, or give the client a longer `timeout`.",
-    "RESOURCE_EXHAUSTED": "Lower `max_message_bytes` to the server's limit, or raise "
-    "both.",
-}
+from tfrec.serving import retries
+from tfrec.serving.address import Address
+from tfrec.serving.credentials import Credentials
+from tfrec.serving.grpc_format import Request
 
 
 class Channel:
     """A gRPC channel to a server of TensorFlow Serving's API.
 
+    Threads may share it; all requests go over one connection.
+
     Args:
-        address: str. `"host:port"`.
-        timeout: number. Seconds that a request may take with its retries.
+        address: `Address`.
+        credentials: `Credentials`.
         max_message_bytes: int. Largest message, both ways.
     """
 
-    def __init__(self, address: str, timeout: float, max_message_bytes: int) -> None:
-        self.address = address
-        self._timeout = timeout
+    def __init__(
+        self, address: Address, credentials: Credentials, max_message_bytes: int
+    ) -> None:
+        self._address = address
+        self._metadata = tuple(credentials.headers().items())
         self._open = True
-        self._channel = grpc.insecure_channel(
-            address,
-            options=[
-                ("grpc.max_receive_message_length", max_message_bytes),
-                ("grpc.max_send_message_length", max_message_bytes),
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.min_reconnect_backoff_ms", 100),
-                ("grpc.max_reconnect_backoff_ms", 1000),
-            ],
-        )
+        self._channel = connect(grpc, address, credentials, max_message_bytes)
 
-    def call(self, method: str, servable: str, data: bytes) -> bytes:
+    def call(self, request: Request, seconds: float) -> bytes:
         """The answer to one request.
 
-        UNAVAILABLE is retried three times, after 0.1, 0.2 and 0.4 seconds, as far
-        as the timeout allows: no request changes anything at the server.
         Raises: `ServingError`.
         """
         if not self._open:
-            text = f'Client: servable "{servable}" at {self.address}: client is closed.'
-            raise ServingError(text, "CANCELLED")
-        send = self._channel.unary_unary(f"/tensorflow.serving.{method}")
-        end = time.monotonic() + self._timeout
-        pauses = [FIRST_PAUSE * 2**retry for retry in range(RETRIES)]
-        while True:
-            try:
-                return send(data, timeout=max(end - time.monotonic(), 0.001))
-            except grpc.RpcError as error:
-                code = error.code().name
-                pause = pauses.pop(0) if pauses else self._timeout
-                if code != "UNAVAILABLE" or time.monotonic() + pause >= end:
-                    raise self._failed(servable, code, error.details()) from error
-            time.sleep(pause)
-
-    def _failed(self, servable: str, code: str, details: str) -> ServingError:
-        text = f'Client: servable "{servable}" at {self.address} answered {code}: '
-        text += (details or "").rstrip()
-        text += "" if text.endswith((".", "!", "?")) else "."
-        return ServingError(f"{text} {WAYS_OUT.get(code, '')}".rstrip(), code)
+            raise retries.closed(self._address.text, request.servable)
+        send = self._channel.unary_unary(f"/tensorflow.serving.{request.place}")
+        try:
+            return send(request.data, timeout=seconds, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise retries.failed(
+                self._address.text,
+                request.servable,
+                error.code().name,
+                error.details(),
+            ) from error
 
     def close(self) -> None:
         """Ends the connection."""
         self._open = False
         self._channel.close()
+
+
+def connect(
+    library: Any, address: Address, credentials: Credentials, max_message_bytes: int
+) -> Any:
+    """A channel of `grpc` or `grpc.aio`."""
+    options = [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+    ]
+    if address.secure:
+        tls = credentials.channel()
+        return library.secure_channel(address.target, tls, options=options)
+    return library.insecure_channel(address.target, options=options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ HEADER = 96  # more than a tensor's own dtype, shape and lengths take
 STRING_HEADER = 6  # tag and length of a string
 UNKNOWN = 64  # assumed for a size, or a string's bytes, that nobody told
 VALUE_BYTES = {"float32": 4, "float64": 8, "bool": 1, "string": UNKNOWN}
-VARINT = 10  # the longest an integer can be
+VALUE_BYTES["int64"] = 10  # the longest an integer can be, of any width
 
 
 def split(
@@ -21,6 +21,9 @@ def split(
     by_row: Iterable[str],
     outputs: Mapping[str, Mapping[str, Any]],
     max_message_bytes: int,
+    *,
+    row_bytes: Callable[[np.ndarray], np.ndarray] | None = None,
+    value_bytes: Mapping[str, int] | None = None,
 ) -> list[slice]:
     """The fewest consecutive pieces of rows that fit, in order.
 
@@ -29,6 +32,8 @@ def split(
         by_row: names of those that are cut; the others go with every piece.
         outputs: dtype and shape of what a row is answered with.
         max_message_bytes: int >= 1.
+        row_bytes: what each row of an array takes; None: over gRPC.
+        value_bytes: what a value of an answer takes, by dtype; None: over gRPC.
 
     Raises: `ValueError` when a single row does not fit, or rows must be cut and an
     output is not one entry a row.
@@ -38,16 +43,17 @@ def split(
     [slice(0, 2, None), slice(2, 4, None)]
     """
     by_row = list(by_row)
+    measure, values = row_bytes or grpc_row_bytes, value_bytes or VALUE_BYTES
     fixed = HEADER + sum(HEADER + len(name.encode()) for name in inputs)
     fixed += sum(len(name.encode()) for name in outputs)
     fixed += sum(
-        int(row_bytes(array).sum())
+        int(measure(np.atleast_1d(array)).sum())
         for name, array in inputs.items()
         if name not in by_row
     )
-    total = np.sum([row_bytes(inputs[name]) for name in by_row], axis=0)
+    total = np.sum([measure(inputs[name]) for name in by_row], axis=0)
     ends = np.concatenate([[0], np.cumsum(total)])
-    answer = sum(_answer_bytes(told) for told in outputs.values())
+    answer = sum(_answer_bytes(told, values) for told in outputs.values())
     answer_fixed = HEADER + sum(HEADER + len(name.encode()) for name in outputs)
     most_rows = max((max_message_bytes - answer_fixed) // max(answer, 1), 0)
     pieces, begin, count = [], 0, len(ends) - 1
@@ -73,7 +79,7 @@ def split(
     return pieces
 
 
-def row_bytes(array: np.ndarray) -> np.ndarray:
+def grpc_row_bytes(array: np.ndarray) -> np.ndarray:
     """Bytes that each row of an array takes in a request, `(rows,)` int64."""
     rows = len(array)
     if array.dtype != object:
@@ -84,6 +90,8 @@ def row_bytes(array: np.ndarray) -> np.ndarray:
     return lengths.reshape(rows, -1).sum(axis=1)
 
 
-def _answer_bytes(told: Mapping[str, Any]) -> int:
+def _answer_bytes(
+    told: Mapping[str, Any], values: Mapping[str, int] = VALUE_BYTES
+) -> int:
     sizes = [UNKNOWN if size is None else size for size in told["shape"][1:]]
-    return VALUE_BYTES.get(told["dtype"], VARINT) * int(np.prod(sizes))
+    return values.get(told["dtype"], values["int64"]) * int(np.prod(sizes))

@@ -5,31 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
-
-from tfrec.serving import messages, tensors
+from tfrec.serving import messages, protos, tensors
 
 
 def status_request(servable: str) -> bytes:
     """The bytes of a GetModelStatusRequest for all versions."""
-    request = get_model_status_pb2.GetModelStatusRequest()
+    request = protos.GetModelStatusRequest()
     request.model_spec.name = servable
     return request.SerializeToString()
 
 
 def read_status(data: bytes) -> dict[int, str]:
     """State by version, in the server's order."""
-    response = get_model_status_pb2.GetModelStatusResponse.FromString(data)
-    states = get_model_status_pb2.ModelVersionStatus.State
+    response = protos.GetModelStatusResponse.FromString(data)
     return {
-        entry.version: states.Name(entry.state)
+        entry.version: protos.STATES.get(entry.state, "UNKNOWN")
         for entry in response.model_version_status
     }
 
 
-def metadata_request(servable: str, version: int | None) -> bytes:
+def metadata_request(servable: str, version: int | str | None) -> bytes:
     """The bytes of a GetModelMetadataRequest."""
-    request = get_model_metadata_pb2.GetModelMetadataRequest()
+    request = protos.GetModelMetadataRequest()
     request.model_spec.ParseFromString(messages.model_spec(servable, version))
     request.metadata_field.append("signature_def")
     return request.SerializeToString()
@@ -37,9 +34,9 @@ def metadata_request(servable: str, version: int | None) -> bytes:
 
 def read_metadata(data: bytes) -> dict[str, Any]:
     """Version and signatures; those that TensorFlow keeps for itself left out."""
-    response = get_model_metadata_pb2.GetModelMetadataResponse.FromString(data)
-    definitions = get_model_metadata_pb2.SignatureDefMap()
-    response.metadata["signature_def"].Unpack(definitions)
+    response = protos.GetModelMetadataResponse.FromString(data)
+    packed = response.metadata["signature_def"].value
+    definitions = protos.SignatureDefMap.FromString(packed)
     return {
         "version": response.model_spec.version.value,
         "signatures": {

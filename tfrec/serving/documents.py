@@ -24,11 +24,12 @@ class Document:
 
     Args:
         content: the JSON as a dict.
+        name: str or None. What requests call it; None: its own name.
 
     Raises: `ValueError` when it is not what an export writes.
     """
 
-    def __init__(self, content: Mapping[str, Any]) -> None:
+    def __init__(self, content: Mapping[str, Any], name: str | None = None) -> None:
         for key in ("format", "servable", "inputs", "outputs", "spec"):
             if key not in content:
                 rule, found = f'must have the key "{key}"', dict(content)
@@ -38,9 +39,10 @@ class Document:
             way_out = "Export the model again with this version of tfrec."
             found = content["format"]
             raise _checks.argument(OWNER, "specs", rule, found, way_out)
-        self.servable: str = content["servable"]
+        self.servable: str = name or content["servable"]
         self.inputs: dict[str, dict[str, Any]] = dict(content["inputs"])
         self.outputs: dict[str, dict[str, Any]] = dict(content["outputs"])
+        self.parameters: dict[str, dict[str, Any]] = dict(content.get("parameters", {}))
         self._spec = FeatureSpec.from_json(content["spec"])
 
     def side(self, *sides: str) -> list[str]:
@@ -50,6 +52,41 @@ class Document:
     def arrays(self, rows: Any, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Rows as the arrays that the servable takes; checks every value."""
         return wire(self._spec, rows, list(names), owner=OWNER)
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """All parameters as arrays: those that are given, else their defaults.
+
+        Raises: `ValueError` on an unknown name, or on a value of another type or
+        rank than the parameter has.
+        """
+        for name in given:
+            if name not in self.parameters:
+                rule = f'must be parameters of "{self.servable}"'
+                known = _checks.quoted(self.parameters) or "none"
+                way_out = f"It has {known}.{_checks.closest(name, self.parameters)}"
+                raise _checks.argument(OWNER, "parameters", rule, name, way_out)
+        return {
+            name: _parameter(name, given.get(name, told["default"]), told)
+            for name, told in self.parameters.items()
+        }
+
+
+def _parameter(name: str, value: Any, told: Mapping[str, Any]) -> np.ndarray:
+    rank, dtype = len(told["shape"]), told["dtype"]
+    rule = f"must hold {dtype} and have rank {rank}"
+    try:
+        array = np.array(value, object)
+        if dtype == "string":
+            fits = all(isinstance(one, (str, bytes)) for one in array.flat)
+        else:
+            test = _checks.is_int if "int" in dtype else _checks.is_number
+            fits = all(test(one) for one in array.flat)
+            array = array.astype(dtype) if fits else array
+    except (ValueError, OverflowError) as error:  # ragged, or out of range
+        raise _checks.argument(OWNER, name, rule, value) from error
+    if not fits or array.ndim != rank:
+        raise _checks.argument(OWNER, name, rule, value)
+    return array
 
 
 def read(specs: Any) -> dict[str, Document]:
@@ -63,14 +100,14 @@ def read(specs: Any) -> dict[str, Document]:
     servable without a document; `TypeError` on anything else.
     """
     if isinstance(specs, Mapping):
-        return {name: Document(content) for name, content in specs.items()}
+        return {name: Document(content, name) for name, content in specs.items()}
     if not isinstance(specs, (str, os.PathLike)):
         rule = "must be a folder that export wrote, or a mapping of documents"
         raise _checks.argument(OWNER, "specs", rule, specs, kind=TypeError)
     documents = {}
     for source in from_folder(specs, owner=OWNER, argument="specs"):
         (folder,) = source.versions().values()
-        documents[source.name] = Document(_load(folder / FILE))
+        documents[source.name] = Document(_load(folder / FILE), source.name)
     return documents
 
 

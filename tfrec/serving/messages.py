@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from tensorflow_serving.apis import model_pb2
 
-from tfrec.serving import packing, tensors
+from tfrec.serving import packing, protos, tensors
 
 
 def model_spec(
-    name: str, version: int | None = None, signature_name: str = ""
+    name: str, version: int | str | None = None, signature_name: str = ""
 ) -> bytes:
-    """A ModelSpec; `version` None leaves the choice to the server."""
-    spec = model_pb2.ModelSpec(name=name, signature_name=signature_name)
-    if version is not None:
+    """A ModelSpec; `version` is a label if a str, None: the server chooses."""
+    spec = protos.ModelSpec(name=name, signature_name=signature_name)
+    if isinstance(version, str):
+        spec.version_label = version
+    elif version is not None:
         spec.version.value = version
     return spec.SerializeToString()
 

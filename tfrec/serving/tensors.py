@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework import types_pb2
-from tensorflow.core.framework.tensor_pb2 import TensorProto
 
-from tfrec.serving import packing
+from tfrec.serving import packing, protos
 
+# TensorFlow's DataType, here since a client does without TensorFlow: a name's
+# place is its number.
+TYPES = (
+    *("invalid", "float", "double", "int32", "uint8", "int16", "int8", "string"),
+    *("complex64", "int64", "bool", "qint8", "quint8", "qint32", "bfloat16"),
+    *("qint16", "quint16", "uint16", "complex128", "half", "resource", "variant"),
+    *("uint32", "uint64", "float8_e5m2", "float8_e4m3fn", "float8_e4m3fnuz"),
+    *("float8_e4m3b11fnuz", "float8_e5m2fnuz", "int4", "uint4", "int2", "uint2"),
+    "float4_e2m1fn",
+)
+REFERENCE = 100  # a reference to a type has its number and this
+STRING, BOOL, COMPLEX64 = map(TYPES.index, ("string", "bool", "complex64"))
+DTYPES = {  # NumPy's, where TensorFlow's name is not its name
+    **{"float": "float32", "double": "float64", "half": "float16", "string": "O"},
+    "bfloat16": ml_dtypes.bfloat16,
+}
 MAX_FILL_BYTES = 64 * 2**20
 STRING_OVERHEAD = 32  # bytes TensorFlow and NumPy hold for a string beside its text
 
@@ -30,24 +44,24 @@ class Kind(NamedTuple):
 
 def _kinds() -> dict[int, Kind]:
     fields = {
-        "float_val": (5, ["float32"]),
-        "double_val": (6, ["float64"]),
+        "float_val": (5, ["float"]),
+        "double_val": (6, ["double"]),
         "int_val": (7, ["int32", "int16", "int8", "uint16", "uint8"]),
         "string_val": (8, ["string"]),
         "scomplex_val": (9, ["complex64"]),
         "int64_val": (10, ["int64"]),
         "bool_val": (11, ["bool"]),
         "dcomplex_val": (12, ["complex128"]),
-        "half_val": (13, ["float16", "bfloat16"]),
+        "half_val": (13, ["half", "bfloat16"]),
         "uint32_val": (16, ["uint32"]),
         "uint64_val": (17, ["uint64"]),
     }
     kinds = {}
     for values, (field, names) in fields.items():
         for name in names:
-            dtype = tf.as_dtype(name)
-            number = dtype.as_datatype_enum
-            kinds[number] = Kind(number, np.dtype(dtype.as_numpy_dtype), values, field)
+            number = TYPES.index(name)
+            dtype = np.dtype(DTYPES.get(name, name))
+            kinds[number] = Kind(number, dtype, values, field)
     return kinds
 
 
@@ -58,15 +72,17 @@ NUMBERS = {kind.dtype: kind.number for kind in KINDS.values()}
 
 def type_name(number: int) -> str:
     """TensorFlow's name of a DataType: `"float"`, `"string"`, ..."""
-    if number in types_pb2.DataType.values():
-        return types_pb2.DataType.Name(number).removeprefix("DT_").lower()
+    if 0 <= number < len(TYPES):
+        return TYPES[number]
+    if 0 < number - REFERENCE < len(TYPES):
+        return f"{TYPES[number - REFERENCE]}_ref"
     return f"unknown dtype {number}"
 
 
 def type_of(array: np.ndarray) -> int:
     """The DataType of an array; objects, bytes and text are strings."""
     if array.dtype.kind in "OSU":
-        return types_pb2.DT_STRING
+        return STRING
     number = NUMBERS.get(array.dtype.newbyteorder("="))
     if number is None:
         raise TypeError(f"no TensorProto holds {array.dtype}")
@@ -111,11 +127,11 @@ def _count(shape: list[int]) -> int:
 
 
 def _content(kind: Kind, content: bytes, count: int) -> np.ndarray:
-    if kind.number == types_pb2.DT_STRING:
+    if kind.number == STRING:
         return _string_list(content, count)
     if len(content) != count * kind.dtype.itemsize:
         raise ValueError(f"{len(content)} bytes do not make {count} values")
-    if kind.number == types_pb2.DT_BOOL:
+    if kind.number == BOOL:
         return np.frombuffer(content, np.uint8) != 0
     return np.frombuffer(content, kind.dtype)
 
@@ -145,14 +161,14 @@ def _string_list(content: bytes, count: int) -> np.ndarray:
 
 def _values(kind: Kind, proto: Any) -> np.ndarray:
     values = getattr(proto, kind.values)
-    if kind.number == types_pb2.DT_STRING:
+    if kind.number == STRING:
         return np.array(values[:], object)
     if kind.values == "half_val":
         return np.array(values, np.int32).astype(np.uint16).view(kind.dtype)
     if kind.values == "int_val":
         return np.array(values, np.int32).astype(kind.dtype, copy=False)
     if kind.dtype.kind == "c":
-        part = np.float32 if kind.number == types_pb2.DT_COMPLEX64 else np.float64
+        part = np.float32 if kind.number == COMPLEX64 else np.float64
         parts = np.array(values, part)
         return parts[: len(parts) // 2 * 2].view(kind.dtype)
     return np.array(values, kind.dtype)
@@ -186,7 +202,7 @@ def encode(array: np.ndarray, *, content: bool = False) -> bytes:
 
     Raises: `TypeError` on a dtype or an object that no tensor holds.
 
-    >>> proto = TensorProto.FromString(encode(np.array([1.5, 2.5], "float32")))
+    >>> proto = protos.TensorProto.FromString(encode(np.array([1.5, 2.5], "float32")))
     >>> list(proto.float_val), decode(proto).tolist()
     ([1.5, 2.5], [1.5, 2.5])
     """
@@ -196,9 +212,9 @@ def encode(array: np.ndarray, *, content: bool = False) -> bytes:
     head = b"\x08" + packing.varint(kind.number) + packing.field(2, b"".join(sizes))
     if not array.size:
         return head
-    if kind.number == types_pb2.DT_STRING:
+    if kind.number == STRING:
         texts = [_text(value) for value in array.reshape(-1).tolist()]
-        return head + TensorProto(string_val=texts).SerializeToString()
+        return head + protos.TensorProto(string_val=texts).SerializeToString()
     array = array.astype(kind.dtype, copy=False)
     if content or kind.values in RAW:
         return head + packing.field(4 if content else kind.field, array.tobytes())
