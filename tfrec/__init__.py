@@ -36,6 +36,7 @@ _PACKAGES = (
     "losses",
     "models",
     "optimizers",
+    "plots",
     "serving",
     "testing",
 )

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfrec.losses import AdaptiveMimic
+from tfrec.testing import check_loss
 
 RANDOM = np.random.default_rng(0)
 OWN = RANDOM.normal(size=(6, 4)).astype("float32")
@@ -54,6 +55,7 @@ def test_no_positive_no_loss(reduction):
 
 def test_contract():
     loss = AdaptiveMimic(reduction="sum", name="other")
+    check_loss(loss, TARGET, OWN)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert type(again) is AdaptiveMimic
     assert again.get_config() == {"name": "other", "reduction": "sum"}

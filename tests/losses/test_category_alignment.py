@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfrec.losses import CategoryAlignment
+from tfrec.testing import check_loss
 
 RANDOM = np.random.default_rng(0)
 VECTORS = RANDOM.normal(size=(14, 3)).astype("float32")
@@ -103,6 +104,7 @@ def test_gradients_reach_the_major_category_and_the_others():
 
 def test_contract():
     loss = CategoryAlignment(name="other")
+    check_loss(loss, CATEGORIES, VECTORS)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert type(again) is CategoryAlignment and again.name == "other"
     graph = tf.function(loss)(tf.constant(CATEGORIES), tf.constant(VECTORS))

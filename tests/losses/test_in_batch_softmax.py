@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfrec.losses import InBatchSoftmax
+from tfrec.testing import check_loss
 
 RANDOM = np.random.default_rng(0)
 SCORES = RANDOM.normal(size=(5, 7)).astype("float32")
@@ -75,6 +76,7 @@ def test_half_precision_scores_are_summed_in_float32():
 
 def test_contract():
     loss = InBatchSoftmax(reduction="sum", name="other")
+    check_loss(loss, REWARDS, SCORES)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert type(again) is InBatchSoftmax
     assert again.get_config() == {"name": "other", "reduction": "sum"}

@@ -67,6 +67,11 @@ class Flaw:
     def infinite_gradient(self, inputs):
         return ops.sqrt(ops.sum(inputs**2, axis=1, keepdims=True)) * self.scale
 
+    def divides_by_rows(self, inputs):
+        rows = ops.cast(ops.shape(inputs)[0], inputs.dtype)
+        share = ops.sum(self.scale) / rows
+        return inputs * self.scale + share - ops.stop_gradient(share)
+
     def overflows(self, inputs):
         return inputs * self.scale * ops.cast(1e-5, inputs.dtype) * 1e5 * 1e5
 
@@ -84,6 +89,7 @@ class Flaw:
         ("unmoved", "must move every trainable weight in a training step. Received: "),
         ("infinite", "must give finite outputs for inputs of 0. Received: NaN or inf"),
         ("infinite_gradient", "must give finite gradients for inputs of 0"),
+        ("divides_by_rows", "must give finite gradients for no rows. Received: NaN"),
         ("overflows", "must give finite outputs under mixed_float16"),
     ],
 )

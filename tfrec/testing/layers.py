@@ -24,7 +24,7 @@ def check_layer(layer, inputs, *, mask=None, call_arguments=None):
 
     - its config is JSON of less than 10 kB and makes the same layer again;
     - symbolic shape and dtype are those of the values; a row's output does not
-      depend on the other rows; no rows in, no rows out;
+      depend on the other rows; no rows in, no rows out, and finite gradients;
     - eager, `tf.function` with open batch (and time) axes, and SavedModel agree
       within 1e-6; a `.keras` file gives equal bits;
     - one training step has a gradient for every trainable weight and moves it;
@@ -40,8 +40,8 @@ def check_layer(layer, inputs, *, mask=None, call_arguments=None):
         inputs: array `(batch >= 2, ...)`, or a list of them, as the layer takes
             it. Integer arrays are ids: they keep their values.
         mask: bool array `(batch, time)`, True = real, with a masked step; None: the
-            layer takes no mask. Time is then axis 1 of the float inputs of rank
-            >= 3 and of the integer inputs of rank >= 2 that are as long as it.
+            layer takes no mask. Time is then axis 1 of the float inputs of rank 3
+            or more and of the integer inputs of rank 2 or more, as long as it.
         call_arguments: dict of other call arguments, or None.
 
     Raises: `AssertionError` that names layer and rule; `TypeError` when `layer` is
@@ -210,6 +210,8 @@ def _shapes(case):
         found = case.call(layer, inputs, mask)
         wanted = keras.tree.map_structure(lambda y, rows=rows: y[:rows], case.outputs)
         case.require_equal(found, wanted, rule)
+    _, gradients = case.gradients(case.built(), inputs, mask)
+    case.require_finite(gradients, "gradients for no rows")
 
 
 def _graph_and_saved_model(case):

@@ -133,7 +133,7 @@ class TargetAttention(keras.layers.Layer):
         scores = ops.cast(self._scores(query, keys), "float32")  # (B, T)
         if self.normalization is None:
             return ops.where(mask, scores, 0.0)
-        return masked_softmax(self._scaled(scores, query), mask, axis=1)
+        return masked_softmax(self._scaled(scores, query), mask)
 
     def _scores(self, query, keys):
         of_query, of_keys, of_gap, of_product = ops.split(self.kernel, 4, axis=0)
