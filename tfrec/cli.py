@@ -7,6 +7,7 @@ import sys
 
 from tfrec import __version__
 from tfrec.index import command as index_command
+from tfrec.replay import command as log_command
 from tfrec.serving import command as serve_command
 
 
@@ -55,6 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
         description="Vectors of a catalogue on disk, from an exported item tower.",
     )
     index_command.add_arguments(index)
+
+    log = commands.add_parser(
+        "log",
+        help="replay a server's request log, warm up from it, compare it with data",
+        description="What `tfrec serve --request_log_dir` wrote, put to use.",
+    )
+    log_command.add_arguments(log)
 
     describe = commands.add_parser(
         "describe",

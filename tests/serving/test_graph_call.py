@@ -54,7 +54,9 @@ def test_dimensions_are_bounded():
         most = np.full([1] * MOST_DIMENSIONS, b"x", object)
         assert call([most])[0].shape == most.shape
         for seconds in (None, 5.0):
-            with pytest.raises(ValueError, match="^a:0 has 40 dimensions, at most 16 a"):
+            with pytest.raises(
+                ValueError, match="^a:0 has 40 dimensions, at most 16 a"
+            ):
                 call([np.full([1] * 40, b"x", object)], seconds)
 
 

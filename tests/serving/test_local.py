@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -103,6 +105,24 @@ def test_a_server_that_dies_raises_one_error(waiter, movies, request_for, tmp_pa
         connection.close()
         assert server.stop() == -signal.SIGKILL
     assert sorted(Path(waiter).rglob("*")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [["chaos.py", "--minutes=0.5"], ["fuzz.py", "--inputs=3000", "--wire=200"]],
+    ids=["chaos", "fuzz"],
+)
+def test_a_short_form_of_what_the_benchmarks_do(command):
+    folder = Path(__file__).resolve().parents[2] / "benchmarks"
+    done = subprocess.run(
+        [sys.executable, folder / command[0], *command[1:]],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path):

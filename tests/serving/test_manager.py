@@ -207,8 +207,8 @@ def test_a_copy_that_goes_on_is_waited_for(make, monkeypatch):
     world = make()
     folder = world.root / "m" / "1"
     folder.mkdir(parents=True)
-    done = world.manager.set([world.source("m")])
     (folder / "saved_model.pb").write_bytes(b"x")
+    done = world.manager.set([world.source("m")])
     until(lambda: world.states("m") == {1: "START"})
     assert not world.loads
     monkeypatch.setattr(settling, "QUIET", 0.01)

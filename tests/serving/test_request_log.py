@@ -58,7 +58,8 @@ def serve(plain, tmp_path):
 
 def test_requests_and_answers_are_logged_as_they_were(serve, request_for, tmp_path):
     services = serve(1.0)
-    request = request_for("sums", outputs=["sum"], **AB).SerializeToString()
+    request = request_for("sums", outputs=["sum"], **AB)
+    request = request.SerializeToString(deterministic=True)
     answer = asyncio.run(services.predict(request, 5.0))
     with pytest.raises(Refusal):  # what is refused is not logged
         asyncio.run(services.predict(request_for("sums", a=AB["a"]), 5.0))

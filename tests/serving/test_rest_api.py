@@ -77,8 +77,16 @@ def test_many_levels_do_not_end_the_server(web, levels, text):
             {"outputs": {"raw_bytes": {"b64": "dQA="}, "text": "u\0"}},
         ),
         *(
-            (PREDICT, {"inputs": {"a": x, "b": x}}, {"outputs": {"product": x, "sum": y}})
-            for x, y in [(1, 14), ([[1, 1], [1, 1]], [[14, 14]] * 2), ([[[1]]], [[[14]]])]
+            (
+                PREDICT,
+                {"inputs": {"a": x, "b": x}},
+                {"outputs": {"product": x, "sum": y}},
+            )
+            for x, y in [
+                (1, 14),
+                ([[1, 1], [1, 1]], [[14, 14]] * 2),
+                ([[[1]]], [[[14]]]),
+            ]
         ),
         (
             "/v1/models/texts:predict",

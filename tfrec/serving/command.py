@@ -71,7 +71,7 @@ def boolean(text: str) -> bool:
 
 
 def _metavar(default: Any) -> str:
-    kinds = {bool: "true|false", int: "N", str: "TEXT"}
+    kinds = {bool: "true|false", int: "N", float: "X", str: "TEXT"}
     return kinds[type(default)]
 
 

@@ -12,6 +12,7 @@ from tensorflow.core.protobuf import config_pb2
 IN_CALLERS_THREAD = -1
 STOPPABLE_POOL = 1
 STOPPABLE_THREADS = 16  # one endless graph must not take all of them
+MOST_DIMENSIONS = 16  # above 32, in or out, a string tensor ends the process
 LIMITS = [125 * 2**power for power in range(12)]  # milliseconds, to four minutes
 
 
@@ -54,12 +55,19 @@ class GraphCall:
     def __call__(
         self, arrays: Sequence[np.ndarray], seconds: float | None = None
     ) -> list[np.ndarray]:
-        """The fetches, an array each; with `seconds` the graph is stopped late then."""
+        """The fetches, an array each; with `seconds` the graph is stopped late then.
+
+        Raises: `ValueError` on an array of more than `MOST_DIMENSIONS`.
+        """
+        for name, array in zip(self._feeds, arrays, strict=True):
+            if array.ndim > MOST_DIMENSIONS:
+                text = f"{name} has {array.ndim} dimensions, at most {MOST_DIMENSIONS}"
+                raise ValueError(f"{text} are taken")
         run = self._callables.get(_limit(seconds))
         if run is None:
             run = self._made(0)  # whoever has no limit must not wait for its making
             run = self._made(_limit(seconds))
-        results = run(*arrays)
+        results = [_array(result) for result in run(*arrays)]
         return [results[place] for place in self._places]
 
     def warm(self, seconds: float | None) -> bool:
@@ -82,6 +90,15 @@ class GraphCall:
         pool = STOPPABLE_POOL if limit else IN_CALLERS_THREAD
         options.run_options.inter_op_thread_pool = pool
         return make(options)
+
+
+def _array(result: Any) -> Any:
+    """A scalar string comes as bytes, of which NumPy would cut zeros at the end."""
+    if not isinstance(result, bytes):
+        return result
+    made = np.empty((), object)
+    made[()] = result
+    return made
 
 
 def _limit(seconds: float | None) -> int:

@@ -52,13 +52,16 @@ def _parse_all(body: bytes) -> Any:
     """As `orjson.loads`, slower, and with the tokens that it refuses."""
     try:
         text = INFINITE.sub(_infinity, body.decode())
-        return json.loads(text, parse_float=_finite, parse_int=_integer)
+        document = json.loads(text, parse_float=_finite, parse_int=_integer)
+        if "\\u" in text:  # half of a surrogate pair is no text
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
     except RecursionError as error:
         raise invalid("JSON Parse error: too many levels at offset: 0") from error
     except json.JSONDecodeError as error:
         text = f"JSON Parse error: {error.msg} at offset: {error.pos}"
         raise invalid(text) from error
-    except ValueError as error:  # no UTF-8, or a number beyond what a double holds
+    except ValueError as error:  # no UTF-8, a number beyond a double
         raise invalid(f"JSON Parse error: {error} at offset: 0") from error
 
 

@@ -2,6 +2,7 @@
 
 One thread looks for versions and decides; others load and unload. Requests never
 wait for any of them: they see the repository, which changes in single steps.
+Versions of one pair of towers come and go together.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import grpc
 
 from tfrec.serving.errors import ServingError
+from tfrec.serving.pairs import Pairs, mates
 from tfrec.serving.refusal import Refusal
 from tfrec.serving.repository import Repository
 from tfrec.serving.servable import Servable, broken
@@ -26,6 +28,7 @@ from tfrec.serving.sources import Source
 
 logger = logging.getLogger(__name__)
 Load = Callable[[str, int, Path], Servable]
+FAILED_PRECONDITION: int = grpc.StatusCode.FAILED_PRECONDITION.value[0]
 TICK = 0.05  # seconds between two looks at what waits: a copy, a last request
 START, LOADING, AVAILABLE, UNLOADING, END = (
     *("START", "LOADING", "AVAILABLE", "UNLOADING", "END"),
@@ -44,6 +47,8 @@ class Slot:
     failures: int = 0
     error: ServingError | None = None
     due: float = 0.0  # when it may be loaded
+    pair: str = ""  # of which pair of towers it is
+    alone: str = ""  # why the rest of its pair does not come
 
 
 @dataclass
@@ -56,10 +61,11 @@ class Managed:
     trouble: str = ""  # of the last poll; said once
 
     def decided(self) -> bool:
-        """True when every wanted version is available or has failed once."""
+        """True when every wanted version is available, or failed, or left alone."""
         slots = [self.slots.get(version) for version in self.wanted]
         return bool(slots) and all(
-            slot and (slot.state == AVAILABLE or slot.error) for slot in slots
+            slot and (slot.state == AVAILABLE or slot.error or slot.alone)
+            for slot in slots
         )
 
 
@@ -105,6 +111,7 @@ class Manager:
         self._retries = retries
         self._retry_seconds = retry_seconds
         self._labels_ahead = labels_ahead
+        self._pairs = Pairs()
         self._models: dict[str, Managed] = {}
         self._orders: list[Order] = []
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -144,8 +151,8 @@ class Manager:
         self._closing.shutdown(wait=True)
         for model in self._models.values():
             for version, slot in model.slots.items():
-                if slot.servable and slot.state in (AVAILABLE, UNLOADING):
-                    self._repository.withdraw(slot.servable.name, version)
+                if slot.servable and slot.state in (LOADING, AVAILABLE, UNLOADING):
+                    self._repository.withdraw((slot.servable.name, version))
                     slot.servable.close()
 
     def _stop(self) -> None:
@@ -172,9 +179,11 @@ class Manager:
         due = [self._next_poll] + [order.until for order in self._orders]
         for model in self._models.values():
             for slot in model.slots.values():
-                if slot.state in (START, LOADING) and not slot.busy:
+                if slot.busy or (slot.state == LOADING and slot.servable):
+                    continue
+                if slot.state in (START, LOADING):
                     due.append(max(slot.due, now + TICK))
-                elif slot.state == UNLOADING and not slot.busy:
+                elif slot.state == UNLOADING:
                     due.append(now + TICK)
         return min(max(min(due) - now, 0.0), 3600.0)
 
@@ -214,16 +223,19 @@ class Manager:
                 )
 
     def _poll(self) -> None:
+        sources = [model.source for model in self._models.values() if model.source]
+        wanted, troubles = self._pairs.wanted(sources)
         for name, model in self._models.items():
             if model.source is None:
                 model.wanted = {}
                 continue
-            try:
-                model.wanted, trouble = model.source.present(), ""
+            trouble = ""
+            if name in troubles:  # what is served goes on being served
+                trouble = str(troubles[name])
+            else:
+                model.wanted = wanted[name]
                 if not model.wanted:
                     trouble = f"{model.source.folder} has no wanted version"
-            except OSError as error:  # what is served goes on being served
-                trouble = str(error)
             if trouble and trouble != model.trouble:
                 logger.warning('servable "%s": %s', name, trouble)
             model.trouble = trouble
@@ -243,6 +255,15 @@ class Manager:
                 if slot is None or (slot.state == END and not slot.error):
                     model.slots[version] = Slot(folder, Settling(folder))
                     self._repository.tell(name, version, START)
+        self._switch()
+        leaving = []
+        for name, model in self._models.items():
+            for version, slot in list(model.slots.items()):
+                if not slot.busy and self._leaves(model, version, slot):
+                    slot.state = UNLOADING
+                    leaving.append((name, version))
+        self._repository.withdraw(*leaving)
+        for name, model in self._models.items():
             for version, slot in list(model.slots.items()):
                 if not slot.busy:
                     self._move(name, model, version, slot, now)
@@ -250,11 +271,68 @@ class Manager:
             if self._answer(order, now):
                 self._orders.remove(order)
 
+    def _switch(self) -> None:
+        """Shows what is loaded, all versions of a pair in one step."""
+        ready = []
+        for name, model in self._models.items():
+            for version, slot in model.slots.items():
+                if slot.state != LOADING or slot.busy or slot.servable is None:
+                    continue
+                complete, alone = self._pair_of(model, version, slot)
+                if complete:
+                    ready.append((slot, slot.servable))
+                elif alone != slot.alone:
+                    code = FAILED_PRECONDITION if alone else 0
+                    self._repository.tell(name, version, LOADING, code, alone)
+                    if alone:
+                        text = 'servable "%s" version %d is not switched to: %s'
+                        logger.warning(text, name, version, alone)
+                slot.alone = "" if complete else alone
+        if ready:
+            self._repository.publish(*[servable for _, servable in ready])
+            for slot, _ in ready:
+                slot.state = AVAILABLE
+
+    def _pair_of(self, model: Managed, version: int, slot: Slot) -> tuple[bool, str]:
+        """Whether all of a slot's pair is loaded; if not, why it will not be."""
+        if version not in model.wanted:
+            return False, ""
+        complete = True
+        for name, other in self._models.items():
+            if other is model or not slot.pair or not (other.source and model.source):
+                continue
+            pairs = {v: self._pairs.of(place) for v, place in other.wanted.items()}
+            if not mates(other.source, model.source) or not any(pairs.values()):
+                continue
+            slots = [
+                other.slots.get(v) for v, pair in pairs.items() if pair == slot.pair
+            ]
+            if any(one and one.servable and one.state != UNLOADING for one in slots):
+                continue
+            complete = False
+            if all(one and one.error for one in slots):
+                rest = "loads" if slots else "is there"
+                return False, f'no version of "{name}" {rest} for its pair {slot.pair}'
+        return complete, ""
+
+    def _leaves(self, model: Managed, version: int, slot: Slot) -> bool:
+        """True when a loaded version is to be withdrawn now."""
+        if slot.servable is None or version in model.wanted:
+            return False
+        if slot.state == LOADING:  # it waited for its pair
+            return True
+        states = [
+            model.slots[wanted].state
+            for wanted in model.wanted
+            if wanted in model.slots
+        ]
+        return slot.state == AVAILABLE and (not model.wanted or AVAILABLE in states)
+
     def _move(
         self, name: str, model: Managed, version: int, slot: Slot, now: float
     ) -> None:
         """What is to be done about a version that nobody works on."""
-        if slot.state in (START, LOADING):
+        if slot.state in (START, LOADING) and slot.servable is None:
             if version not in model.wanted:
                 slot.state = END
                 self._repository.tell(name, version, END)
@@ -266,11 +344,6 @@ class Manager:
                     lambda: self._load(name, version, slot.folder),
                     lambda made: self._loaded(name, model, version, slot, made),
                 )
-        elif slot.state == AVAILABLE and version not in model.wanted:
-            states = [model.slots[wanted].state for wanted in model.wanted]
-            if not states or AVAILABLE in states:
-                slot.state = UNLOADING
-                self._repository.withdraw(name, version)
         if slot.state == UNLOADING and slot.servable and slot.servable.idle:
             slot.busy = True
             self._in_thread(
@@ -297,8 +370,8 @@ class Manager:
         if error is None:
             servable = made.result()
             if isinstance(servable, Servable):
-                slot.servable, slot.error, slot.state = servable, None, AVAILABLE
-                self._repository.publish(servable)
+                slot.servable, slot.error = servable, None
+                slot.pair = self._pairs.of(slot.folder)
             return
         if not isinstance(error, ServingError):
             error = broken(name, version, slot.folder, error)
@@ -351,8 +424,8 @@ class Manager:
 def _errors(name: str, model: Managed) -> list[str]:
     """Why a name has no version, as TensorFlow Serving says it."""
     errors = [
-        f"{{name: {name} version: {version}}} due to error: {slot.error}"
+        f"{{name: {name} version: {version}}} due to error: {slot.error or slot.alone}"
         for version, slot in model.slots.items()
-        if slot.error
+        if slot.error or slot.alone
     ]
     return errors or [f"{{name: {name}}} due to error: {model.trouble or 'no version'}"]

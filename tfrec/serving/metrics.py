@@ -7,6 +7,7 @@ Whoever answers a request calls, times in seconds, from any thread:
     metrics.examples("ranker", 100)            Classify, Regress, MultiInference
     metrics.warmup("/models/ranker/1", "OK", seconds)             once a version
     metrics.queued("batch_threads", seconds)                     once a batched task
+    metrics.logged("ranker", "written")      once a record; or "dropped", "failed"
 
 Stage `run` counts as TensorFlow Serving's `runtime_latency`, too. Names, labels
 and buckets are TensorFlow Serving's; `tfrec_...` is ours.
@@ -63,9 +64,14 @@ _STAGES = Histogram(
     ["model_name", "API", "stage"],
     STAGES,
 )
+_LOGGED = Counter(
+    "tfrec_request_log_total",
+    "Records for the request log: written, dropped or failed.",
+    ["model_name", "outcome"],
+)
 METRICS: tuple[Counter, ...] = (
     *(_REQUESTS, _LATENCY, _RUNTIME, _EXAMPLES),
-    *(_EXAMPLE_TOTAL, _WARMUP, _QUEUING, _STAGES),
+    *(_EXAMPLE_TOTAL, _WARMUP, _QUEUING, _STAGES, _LOGGED),
 )
 
 
@@ -105,6 +111,11 @@ def warmup(path: str, status: str, seconds: float) -> None:
 def queued(thread_pool: str, seconds: float) -> None:
     """Counts how long a request waited for its batch."""
     _QUEUING.observe(thread_pool, value=seconds * MICRO)
+
+
+def logged(model: str, outcome: str) -> None:
+    """Counts a record for the request log: `written`, `dropped` or `failed`."""
+    _LOGGED.add(model, outcome)
 
 
 def text() -> str:

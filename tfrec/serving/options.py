@@ -93,6 +93,15 @@ class Options:
     max_fill_bytes: int = option(
         64 * 2**20, "largest tensor that a request may have made of a repeated value"
     )
+    request_log_dir: str = option(
+        "", "write a sample of requests and their answers into this folder", "FOLDER"
+    )
+    request_log_sample_rate: float = option(
+        0.0, "share of requests that are logged, 0 to 1"
+    )
+    request_log_max_bytes: int = option(
+        2**30, "largest sum of the log's files; the oldest are deleted"
+    )
     drain_seconds: int = option(30, "time to end what was accepted, after SIGTERM")
     tensorflow_session_parallelism: int = option(
         0, "threads of a graph, both within and between ops; 0: the two below"
@@ -113,10 +122,13 @@ class Options:
             elif isinstance(field.default, int):
                 never = field.name == "file_system_poll_wait_seconds"
                 _checks.integer("serve", -1 if never else 0, **{field.name: value})
+            elif isinstance(field.default, float):
+                _checks.number("serve", 0, 1, **{field.name: value})
             elif not isinstance(value, str):
                 raise _checks.argument("serve", field.name, "must be a string", value)
         _checks.string("serve", host=self.host, model_name=self.model_name)
         _checks.positive_int("serve", processes=self.processes)
+        _checks.positive_int("serve", request_log_max_bytes=self.request_log_max_bytes)
         when = self.allow_reload_config_request
         choices = ("always", "never", "local")
         _checks.one_of("serve", choices, allow_reload_config_request=when)
@@ -125,6 +137,13 @@ class Options:
             if port > LARGEST_PORT:
                 rule = f"must be an int <= {LARGEST_PORT}"
                 raise _checks.argument("serve", name, rule, port)
+        logs, rate = self.request_log_dir, self.request_log_sample_rate
+        if bool(logs) != bool(rate):
+            name, other = "request_log_dir", "request_log_sample_rate"
+            if rate:
+                name, other = other, name
+            rule = f"needs `{other}`"
+            raise _checks.argument("serve", name, rule, logs or rate)
         if self.batching_parameters_file and not self.enable_batching:
             raise _checks.argument(
                 "serve",

@@ -63,19 +63,21 @@ class Repository:
             states = self._models.setdefault(name, Model()).states
             states[version] = State(STATES.Value(state), code, message)
 
-    def publish(self, servable: Servable) -> None:
-        """From now on requests find this servable."""
+    def publish(self, *servables: Servable) -> None:
+        """From now on requests find these servables, all from one moment on."""
         with self._lock:
-            model = self._models.setdefault(servable.name, Model())
-            model.servables[servable.version] = servable
-            model.states[servable.version] = State(AVAILABLE)
+            for servable in servables:
+                model = self._models.setdefault(servable.name, Model())
+                model.servables[servable.version] = servable
+                model.states[servable.version] = State(AVAILABLE)
 
-    def withdraw(self, name: str, version: int) -> None:
-        """From now on no request finds this version."""
+    def withdraw(self, *versions: tuple[str, int]) -> None:
+        """From now on no request finds these (name, version)s, all at one moment."""
         with self._lock:
-            model = self._models[name]
-            model.servables.pop(version, None)
-            model.states[version] = State(STATES.Value("UNLOADING"))
+            for name, version in versions:
+                model = self._models[name]
+                model.servables.pop(version, None)
+                model.states[version] = State(STATES.Value("UNLOADING"))
 
     @contextlib.contextmanager
     def hold(self, spec: Any) -> Iterator[Servable]:

@@ -51,6 +51,7 @@ class RestApi:
             signature, arrays, by_row = await self._arrays(spec, request, held)
             keys = tuple(signature.outputs)
             values = await self._services.run(signature, keys, arrays, self._seconds)
+            self._services.log_predict(signature, keys, arrays, values)
         begin = time.perf_counter()
         large = sum(map(np.size, values)) > INLINE_VALUES
         outputs = dict(zip(keys, values, strict=True))

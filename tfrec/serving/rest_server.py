@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from tfrec.serving.errors import ServingError
 from tfrec.serving.rest import Rest
@@ -14,6 +16,18 @@ SECONDS_IDLE = 75.0  # until a connection without a whole request's head is clos
 SECONDS_LINGERING = 2.0  # for what remains of a body that is not read
 SECONDS_UNREAD = 30.0  # until a client that takes no answer is cut off
 BACKLOG = 512
+
+
+class _Thought(logging.Filter):
+    """Keeps a traceback for each malformed request out of the log: they are told."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
+logger = logging.getLogger(__name__)
+logger.addFilter(_Thought())
 
 
 class RestServer:
@@ -56,6 +70,7 @@ class RestServer:
             web.Server(
                 self._handle,
                 access_log=None,
+                logger=logger,
                 auto_decompress=False,
                 keepalive_timeout=self._idle,
                 lingering_time=SECONDS_LINGERING,

@@ -201,7 +201,11 @@ class _Server:
         options = self._options
         batcher = Batcher(self._parameters) if self._parameters else None
         manager = self._manager if not dict(self._arguments)[REUSE] else None
-        services = Services(self._repository, manager, options, batcher)
+        try:
+            services = Services(self._repository, manager, options, batcher)
+        except OSError as error:
+            text = f"serve: `request_log_dir` must be a folder. Received: {error}."
+            raise ServingError(text, "FAILED_PRECONDITION") from error
         health = Health()
         server = grpc.aio.server(
             interceptors=self._access.interceptors(),

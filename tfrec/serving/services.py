@@ -49,14 +49,15 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tfrec.serving import inference, metrics, model_config, predict
+from tfrec.serving import inference, messages, metrics, model_config, predict
 from tfrec.serving.batching import Batcher
 from tfrec.serving.manager import Manager
 from tfrec.serving.options import Options
 from tfrec.serving.predict import Job
 from tfrec.serving.refusal import Refusal
 from tfrec.serving.repository import Repository
-from tfrec.serving.servable import Signature
+from tfrec.serving.request_log import RequestLog, record
+from tfrec.serving.servable import Servable, Signature, size_of
 
 logger = logging.getLogger(__name__)
 Method = Callable[[Any, "float | None", str], Awaitable[bytes]]
@@ -74,6 +75,8 @@ class Services:
         manager: the `Manager`; None: models cannot be set by a request.
         options: `Options`.
         batcher: `Batcher` or None. Runs requests together.
+
+    Raises: `OSError` when there can be no folder for the request log.
     """
 
     def __init__(
@@ -87,6 +90,14 @@ class Services:
         self._manager = manager
         self._options = options or Options()
         self._batcher = batcher
+        told = self._options
+        self._log = None
+        if told.request_log_dir:
+            self._log = RequestLog(
+                told.request_log_dir,
+                told.request_log_sample_rate,
+                told.request_log_max_bytes,
+            )
         self._lock = threading.Lock()
         self._jobs = 0
         count = max(os.cpu_count() or 1, 4)
@@ -136,6 +147,7 @@ class Services:
             begin = time.perf_counter()
             answer = job.response(values, content=content)
             metrics.stage(servable.name, "Predict", "encode", _since(begin))
+            self._logged("Predict", servable, data, answer)
             return answer
 
     async def classify(
@@ -155,7 +167,9 @@ class Services:
             response = classification_pb2.ClassificationResponse()
             response.result.CopyFrom(inference.classification(job, values))
             response.model_spec.CopyFrom(inference.spec_of(job))
-            return response.SerializeToString(deterministic=True)
+            answer = response.SerializeToString(deterministic=True)
+            self._logged("Classify", servable, data, answer)
+            return answer
 
     async def regress(
         self, data: Any, seconds: float | None, entrypoint: str = "GRPC"
@@ -174,7 +188,9 @@ class Services:
             response = regression_pb2.RegressionResponse()
             response.result.CopyFrom(inference.regression(job, values))
             response.model_spec.CopyFrom(inference.spec_of(job))
-            return response.SerializeToString(deterministic=True)
+            answer = response.SerializeToString(deterministic=True)
+            self._logged("Regress", servable, data, answer)
+            return answer
 
     async def multi_inference(
         self, data: Any, seconds: float | None, entrypoint: str = "GRPC"
@@ -190,7 +206,9 @@ class Services:
             running = [self._values(job, seconds, "MultiInference") for job in jobs]
             answers = [await values for values in running]
             response = inference.results(jobs, answers)
-            return response.SerializeToString(deterministic=True)
+            answer = response.SerializeToString(deterministic=True)
+            self._logged("MultiInference", servable, data, answer)
+            return answer
 
     async def get_model_metadata(
         self, data: Any, seconds: float | None, entrypoint: str = "GRPC"
@@ -261,6 +279,41 @@ class Services:
         job = Job(signature, tuple(outputs), list(arrays))
         return await self._values(job, seconds, api)
 
+    def log_predict(
+        self,
+        signature: Signature,
+        outputs: Sequence[str],
+        arrays: Sequence[np.ndarray],
+        values: Sequence[np.ndarray],
+    ) -> None:
+        """Logs what `run` got and gave, where the log wants it."""
+        if self._log is None or not self._log.wants():
+            return
+        inputs = dict(zip(signature.inputs, arrays, strict=True))
+        spec, rate = signature.spec, self._options.request_log_sample_rate
+
+        def make() -> bytes:
+            request = messages.predict_request(spec, inputs)
+            answer = signature.response(tuple(outputs), values)
+            return record("Predict", spec, rate, request, answer)
+
+        size = size_of(arrays) + size_of(values)
+        self._log.put(signature.servable.name, size, make)
+
+    def _logged(self, api: str, servable: Servable, data: Any, answer: bytes) -> None:
+        """Logs a request, a message or its bytes, where the log wants it."""
+        if self._log is None or not self._log.wants():
+            return
+        spec = messages.model_spec(servable.name, servable.version)
+        rate = self._options.request_log_sample_rate
+
+        def make() -> bytes:
+            request = data if isinstance(data, bytes) else data.SerializeToString()
+            return record(api, spec, rate, request, answer)
+
+        size = len(data) if isinstance(data, bytes) else data.ByteSize()
+        self._log.put(servable.name, size + len(answer), make)
+
     async def _values(
         self, job: Job, seconds: float | None, api: str
     ) -> list[np.ndarray]:
@@ -320,6 +373,8 @@ class Services:
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._batcher is not None:
             self._batcher.close()
+        if self._log is not None:
+            self._log.close()
 
 
 class _Observed:

@@ -36,11 +36,16 @@ class Source:
 
         Raises: `OSError` when the folder is not there.
         """
-        found = versions_in(self.folder)
+        return self.choose(versions_in(self.folder))
+
+    def choose(
+        self, found: Mapping[int, Path], *, every: bool = False
+    ) -> dict[int, Path]:
+        """The wanted ones of some versions; `every`: however many are the latest."""
         wanted = sorted(found)
         if self.specific:
             wanted = sorted(set(found) & set(self.specific))
-        elif self.latest is not None:
+        elif self.latest is not None and not every:
             wanted = wanted[-self.latest :]
         return {version: found[version] for version in wanted}
 
