@@ -53,6 +53,15 @@ class Server:
         self._start()
 
     def _start(self):
+        """A start fails by contract while the newest version is a broken one."""
+        for _ in range(20):
+            self._launch()
+            if "listening" in self.process.stdout.readline():
+                return
+            self.process.wait(60)
+        raise SystemExit("the server does not start")
+
+    def _launch(self):
         command = [sys.executable, "-m", "tfrec.serving", str(self._folder)]
         command += [f"--port={self.port}", f"--rest_api_port={self.rest}"]
         command += [f"--grpc_channel_arguments=grpc.max_receive_message_length={LIMIT}"]
@@ -64,9 +73,6 @@ class Server:
             stderr=self.log,
             text=True,
         )
-        line = self.process.stdout.readline()
-        if "listening" not in line:
-            raise SystemExit(f"the server does not start: {line!r}")
 
     def restart(self):
         down = [time.monotonic(), float("inf")]
@@ -214,6 +220,9 @@ def ill_formed(run, number):
                 code = "OK"
             except grpc.RpcError as error:
                 code = error.code().name
+                if code == "UNAVAILABLE":  # a new one does not pause before it tries
+                    channel.close()
+                    channel = channel_to(run.server.port)
             refused(run, begin, code, codes)
         for body, codes in [
             (b"[" * 100_000, {400}),
@@ -337,7 +346,6 @@ def versions(run, folder, templates, pause):
             good.append(number)
         while len(good) > KEPT + 1:
             shutil.rmtree(folder / str(good.pop(0)))
-    return
 
 
 def copy_slowly(source, place, dice, stop):
@@ -399,14 +407,15 @@ def chaos(root, seconds, pause):
         threading.Thread(target=versions, args=(run, folder, templates, pause))
     )
     for thread in threads:
+        thread.daemon = True
         thread.start()
-    begin, samples = time.monotonic(), []
-    restarts = [seconds * share for share in (0.15, 0.3)]
+    begin, samples, last = time.monotonic(), [], 0.0
+    restarts = [seconds * share for share in ((0.1, 0.2) if seconds > 300 else (0.2,))]
     while (now := time.monotonic() - begin) < seconds:
         if restarts and now > restarts[0]:
             restarts.pop(0)
             server.restart()
-            samples = []
+            samples, last = [], time.monotonic() - begin
         if server.process.poll() is not None:
             run.count("THE SERVER DIED", f"status {server.process.returncode}")
             break
@@ -414,12 +423,15 @@ def chaos(root, seconds, pause):
         time.sleep(0.5)
     run.over.set()
     for thread in threads:
-        thread.join()
+        thread.join(60)
+        if thread.is_alive():
+            run.count("A CLIENT HANGS", thread.name)
     server.stop()
     for status in server.statuses:
         if status != 0:
             run.count("BAD EXIT STATUS", status)
-    steady = [one for one in samples if one[0] > seconds * 0.5]
+    warm_up = (seconds - last) / 4  # of the last life of the process
+    steady = [one for one in samples if one[0] > last + warm_up]
     log = (root / "server.log").read_text(errors="replace")
     if "Traceback" in log:
         run.count("TRACEBACK", log[log.index("Traceback") :][:3000])
@@ -431,7 +443,9 @@ def chaos(root, seconds, pause):
         "restarts": len(server.downs),
         "p50_ms": round(float(np.percentile(latencies, 50)), 1),
         "p99_ms": round(float(np.percentile(latencies, 99)), 1),
-        "megabytes": [round(value) for _, value in steady[:: max(len(steady) // 12, 1)]],
+        "megabytes": [
+            round(value) for _, value in steady[:: max(len(steady) // 12, 1)]
+        ],
         "megabytes_per_minute": slope(steady),
         "switches": log.count("unloaded servable"),
     }

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-UNITS, ROWS, HISTORY, IDS = 64, 16, 50, 10_000
+UNITS, ROWS, HISTORY, IDS = 64, 1, 50, 10_000
 ID_COLUMNS = ("user_id", "city", "device", "gender", "language", "channel", "hour")
 NUMBERS = ("age", "sessions", "spent")
 

@@ -140,13 +140,12 @@ def answers(log, spec, tmp_path_factory):
     )
     rest = free_port()
     config = root / "models.config"
-    config.write_text(
-        "\n".join(
-            f'model_config_list {{ config {{ name: "{key}" model_platform: "tensorflow" '
-            f'base_path: "{place.parent}" }} }}'
-            for key, (*_, place) in made.items()
-        )
-    )
+    entries = [
+        f'config {{ name: "{key}" base_path: "{place.parent}" '
+        f'model_platform: "tensorflow" }}'
+        for key, (*_, place) in made.items()
+    ]
+    config.write_text(f"model_config_list {{ {' '.join(entries)} }}")
     arguments = [f"--model_config_file={config}", f"--rest_api_port={rest}"]
     with local_server(root / "saved" / "lr", arguments=arguments) as server:
         for key, (ways, arrays, place) in made.items():
