@@ -1,6 +1,5 @@
 """Clients that others wrote for TensorFlow Serving, in processes of their own."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -97,8 +96,6 @@ def vectors(server, movies):
 @pytest.mark.parametrize("kind", ["grpc", "http"])
 def test_ovmsclient(kind, server, rest_port, vectors):
     """It asks for version 0 unless told otherwise, which no server has."""
-    if importlib.util.find_spec("ovmsclient") is None:
-        pytest.skip("ovmsclient is not installed")
     address = server.address if kind == "grpc" else f"127.0.0.1:{rest_port}"
     found = run(sys.executable, OVMS, kind, address)
     assert found["sums"] == {"sum": [8.0, 12.0], "product": [3.0, 8.0]}

@@ -20,8 +20,8 @@ def compile_dense(model: keras.Model) -> keras.Model:
     the rows are then updated as ever. Layers, weights and names are the model's
     own, and predictions and exports have no XLA in them. XLA compiles for some
     seconds, once for each shape of a batch: keep batches (`drop_remainder`) and
-    lists of one length. It helps where a step is short; where large products of
-    matrices take most of it, it does not: measure.
+    lists of one length. It saves operations, which is little beside large products
+    of matrices and what `fit` does between steps (docs/performance.md): measure.
 
     Args:
         model: a functional `keras.Model` that looks up `EmbeddingTable`s by its own
@@ -88,7 +88,7 @@ class DenseCompiled(keras.Model):
                 halves.look_ups, rows, places, strict=True
             )
         ]
-        loss, y_pred, of_rows, of_weights = self._core(
+        loss, y_pred, of_rows, of_weights = self._compiled(
             gathered, places, real, inputs, y, sample_weight
         )
         gradients = self._gradients(halves, rows, of_rows, of_weights)
@@ -127,9 +127,6 @@ class DenseCompiled(keras.Model):
             )
             return halves
         return halves.value
-
-    def _core(self, *args):
-        return self._compiled(*args)
 
     def _run(self, gathered, places, real, inputs, y, sample_weight):
         """Loss, outputs and gradients, all from the rows of the batch."""

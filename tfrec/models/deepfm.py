@@ -2,10 +2,9 @@
 
 import keras
 
-from tfrec import _checks
 from tfrec.features import FeatureSpec
-from tfrec.layers.basic.mlp import MLP
 from tfrec.layers.interaction.fm import FM
+from tfrec.models.logits import deep_logit, summed
 from tfrec.models.ranker_parts import ranker_parts
 
 
@@ -40,19 +39,15 @@ def deepfm(
     Raises: `ValueError` on a bad argument or columns of different width.
     """
     owner = "deepfm"
-    _checks.hidden_units(owner, hidden_units=hidden_units)
-    _checks.rate(owner, dropout=dropout)
     parts = ranker_parts(owner, spec, unknown_rate=unknown_rate, l2=l2, seed=seed)
     pairs = FM(name="deepfm_pairs")(parts.fields)
-    deep = MLP(
-        (*hidden_units, 1),
+    deep = deep_logit(
+        owner,
+        parts.fields,
+        hidden_units=hidden_units,
         activation=activation,
-        last_activation="linear",
         dropout=dropout,
         seed=seed,
-        name="deepfm_deep",
-    )(keras.layers.Flatten(name="deepfm_flat")(parts.fields))
-    logit = keras.layers.Add(dtype="float32", name="deepfm_logit")(
-        [parts.linear, pairs, deep]
     )
-    return keras.Model(parts.inputs, logit, name="deepfm")
+    logit = summed(owner, parts.linear, pairs, deep)
+    return keras.Model(parts.inputs, logit, name=owner)

@@ -142,7 +142,7 @@ def answer(outputs: Mapping[str, Any], *, by_row: bool) -> dict[str, Any]:
 
     Raises: `Refusal` on an output that JSON, or a row, cannot hold.
     """
-    arrays = {name: _array(value) for name, value in outputs.items()}
+    arrays = {name: np.asarray(value) for name, value in outputs.items()}
     if by_row:
         _check_rows(arrays)
     values = {
@@ -157,14 +157,6 @@ def answer(outputs: Mapping[str, Any], *, by_row: bool) -> dict[str, Any]:
     listed = [v.tolist() if isinstance(v, np.ndarray) else v for v in values.values()]
     by_place = zip(*listed, strict=True)
     return {key: [dict(zip(values, row, strict=True)) for row in by_place]}
-
-
-def _array(value: Any) -> np.ndarray:
-    if isinstance(value, bytes):  # NumPy's own strings lose zeros at their end
-        made = np.empty((), object)
-        made[()] = value
-        return made
-    return np.asarray(value)
 
 
 def _check_rows(outputs: Mapping[str, np.ndarray]) -> None:
