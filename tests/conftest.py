@@ -21,25 +21,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tfrec")
 
-# Left out of `make test`, which has 25 minutes; `make test-all` runs them too. What
-# they check of these models is checked of others of their form.
-LONG = (
-    "test_readme.py::test_examples_run[docs/serving.md]",
-    "models/test_autoint.py::test_contract",
-    "models/test_fm.py::test_contract",
-    "models/test_lr.py::test_contract",
-    "models/test_senet_two_tower.py::test_contract",
-    "models/test_xdeepfm.py::test_contract",
-    "models/test_youtube_dnn.py::test_contract",
-)
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.nodeid.endswith(LONG):
-            item.add_marker(pytest.mark.long)
-
-
 GENRES = ("crime", "drama", "comedy", "sci-fi")
 
 

@@ -97,6 +97,7 @@ def test_a_missing_entry_is_seen(tmp_path):
 SMALL = {"unknown_rate": 0.0, "seed": 1}
 RETRIEVAL = ("dssm", "senet_two_tower", "dat", "sampling_bias_corrected")
 RETRIEVAL += ("youtube_dnn", "mind")
+MODELS = sorted(set(public("models")) - NO_SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -135,12 +136,8 @@ def make(name, spec):
     return model
 
 
-# One of each form; tests/test_parity.py has all models on fewer rows.
-ON_REAL_ROWS = ("dat", "dcn", "deepfm", "din", "dssm", "mind")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ON_REAL_ROWS)
+@pytest.mark.parametrize("name", MODELS)
 def test_servables_answer_like_the_model_on_1000_real_rows(name, rows, spec):
     model = make(name, spec)
     for weight in model.weights:  # none is 0: each tells
