@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 
 import grpc
@@ -54,6 +57,17 @@ def test_what_does_not_load_ends_all(tmp_path):
     (tmp_path / "m" / "1").mkdir(parents=True)
     with pytest.raises(ServingError, match='version 1 of servable "m" does not load'):
         local_server(tmp_path, arguments=["--processes=2"])
+
+
+def test_all_that_end_at_once_are_waited_for(capsys):
+    ended = [
+        subprocess.Popen([sys.executable, "-c", f"raise SystemExit({status})"])
+        for status in (0, 3)
+    ]
+    for child in ended:
+        child.wait()  # by now there is no child left that the system knows of
+    assert processes._wait(ended, threading.Event()) == 3
+    assert "a process ended" in capsys.readouterr().err
 
 
 def test_the_command_of_a_child():

@@ -51,6 +51,19 @@ def test_the_first_run_does_not_count(sums):
     assert len(cost._seconds) == 1
 
 
+def test_a_graph_with_a_loop_always_counts_as_slow(waiter, tmp_path):
+    servable = Servable("waiter", 1, waiter / "waiter" / "1")
+    signature = servable.signatures["serving_default"]
+    go = tmp_path / "go"
+    go.write_text("")
+    arrays = [np.array(str(place).encode(), object) for place in (go, tmp_path / "s")]
+    for _ in range(2):
+        assert signature.run(("done",), arrays)[0].tolist() == [1]
+    signature._calls[("done",)][1].learn(16, 1e-5)
+    assert not signature._calls[("done",)][1].slow(16)
+    assert signature.slow(("done",), arrays)
+
+
 def test_who_uses_it_is_counted(sums):
     assert sums.idle
     sums.acquire()

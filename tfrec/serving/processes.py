@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -104,15 +105,16 @@ def _listens(child: subprocess.Popen[str]) -> bool:
 
 def _wait(children: list[subprocess.Popen[str]], stopping: threading.Event) -> int:
     """The first status that is not 0. One that ends untold takes the others along."""
-    ended: dict[int, int] = {}
-    while len(ended) < len(children):
-        number, status = os.wait()
-        ended[number] = os.waitstatus_to_exitcode(status)
-        for child in children:
-            if child.pid == number:
-                child.returncode = ended[number]
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for child in children:
+        threading.Thread(
+            target=lambda child=child: ended.put(child.wait()), daemon=True
+        ).start()
+    statuses = []
+    while len(statuses) < len(children):
+        statuses.append(ended.get())
         if not stopping.is_set():
             stopping.set()
             print("tfrec serve: a process ended, stops the others", file=sys.stderr)
             _tell(children, signal.SIGTERM)
-    return next((abs(status) for status in ended.values() if status), 0)
+    return next((abs(status) for status in statuses if status), 0)

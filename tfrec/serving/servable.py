@@ -20,6 +20,7 @@ from tfrec.serving.refusal import code_name
 
 DEFAULT_SIGNATURE = "serving_default"
 MOST_KEPT_FILTERS = 32
+LOOPS = ("While", "StatelessWhile", "LoopCond")  # ops whose end the inputs decide
 
 
 class Servable:
@@ -66,6 +67,7 @@ class Servable:
             for key, definition in loaded.signature_def.items()
         }
         self.metadata = _metadata(loaded.signature_def)
+        self.may_not_end = _has_loops(graph)
 
     def call(self, feeds: Sequence[str], fetches: Sequence[str]) -> GraphCall:
         """A way to run part of the graph."""
@@ -146,9 +148,13 @@ class Signature:
         return messages.predict_response(self.spec, answers, content=content)
 
     def slow(self, outputs: tuple[str, ...], arrays: Sequence[np.ndarray]) -> bool:
-        """True when `run` should not run where it holds up others."""
+        """True when `run` should not run where it holds up others.
+
+        A graph with a loop never should: how often it turns, and with it how long
+        a run takes, depends on what it gets.
+        """
         known = self._calls.get(outputs)
-        if known is None or not known[0].warm(None):
+        if known is None or self.servable.may_not_end or not known[0].warm(None):
             return True
         return known[1].slow(size_of(arrays))
 
@@ -172,6 +178,13 @@ def broken(name: str, version: int, folder: Any, error: BaseException) -> Servin
         f"{os.fspath(folder)}: {error}",
         code,
     )
+
+
+def _has_loops(graph: tf.Graph) -> bool:
+    """True when some run may be long though those before were quick."""
+    definition = graph.as_graph_def()
+    bodies = [definition.node, *(one.node_def for one in definition.library.function)]
+    return any(node.op in LOOPS for nodes in bodies for node in nodes)
 
 
 def _metadata(signatures: Mapping[str, Any]) -> Any:
