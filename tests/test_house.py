@@ -16,11 +16,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "_checks": set(),
     "_keras_names": set(),
+    "_memory": set(),
     "features": {"_checks"},
     "encoder": {"_checks", "features"},
     "layers": {"_checks"},
     "losses": {"_checks", "layers"},
-    "optimizers": {"_checks"},
+    "optimizers": {"_checks", "_memory"},
     "embeddings": {"_checks", "features", "layers"},
     "data": {"_checks", "features", "encoder"},
     "datasets": {"_checks", "features", "data"},

@@ -149,16 +149,21 @@ class Pipeline:
         dataset = dataset.map(
             self.layout.unpack, num_parallel_calls=2, deterministic=True
         )
-        if self.shard is not None:  # tf.distribute must not split it once more
-            options = tf.data.Options()
-            options.experimental_distribute.auto_shard_policy = (
-                tf.data.experimental.AutoShardPolicy.OFF
-            )
-            dataset = dataset.with_options(options)
-        dataset = dataset.prefetch(2)
+        dataset = dataset.prefetch(2).with_options(self._options())
         if self.repeat == 1:
             dataset.position = position
         return dataset
+
+    def _options(self) -> tf.data.Options:
+        options = tf.data.Options()
+        # Nothing is left to tune, and the end of a pass waits for the tuner's sleep:
+        # for as long as the pass took, at worst.
+        options.autotune.enabled = False
+        if self.shard is not None:  # tf.distribute must not split it once more
+            options.experimental_distribute.auto_shard_policy = (
+                tf.data.experimental.AutoShardPolicy.OFF
+            )
+        return options
 
 
 def _at_most(dataset: tf.data.Dataset, count: int) -> tf.data.Dataset:

@@ -6,10 +6,12 @@ the parts of a row are summed first; then its slots and weights are gathered, mo
 and written back.
 """
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
-from tfrec import _checks
+from tfrec import _checks, _memory
 
 
 class RowSparseOptimizer(keras.optimizers.Optimizer):
@@ -116,13 +118,23 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
             if getattr(variable, "constraint", None) is not None:
                 rule = f"must have no constraint: it would rewrite {variable.path!r}"
                 raise _checks.argument(self, "variables", rule, variable.constraint)
-        super().build(variables)
-        self.slots = {
-            name: [self._slot(variable, name) for variable in variables]
-            for name in self.slot_names
-        }
-        if self.accumulated_steps:
-            self._build_sums(variables)
+        _memory.keep_freed()
+        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+        # Outside of the step that is being traced, slots have memory at once.
+        with tf.init_scope() if alone else contextlib.nullcontext():
+            super().build(variables)
+            self.slots = {
+                name: [self._slot(variable, name) for variable in variables]
+                for name in self.slot_names
+            }
+            if self.accumulated_steps:
+                self._build_sums(variables)
+            self._use_huge_pages()
+
+    def _use_huge_pages(self):
+        slots = [slot for each in self.slots.values() for slot in each]
+        known = [*self._trainable_variables, *slots]
+        _memory.use_huge_pages(variable.value for variable in known)
 
     def _slot(self, variable, name):
         shape = tuple(self.slot_shape(variable, name))
@@ -299,6 +311,8 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
                 _, index, kind = key.split("_")
                 self.waiting[index][kind == "rows"].assign(value[()])
         super().load_own_variables(entries)
+        if self.built:  # what was loaded stands in new memory
+            self._use_huge_pages()
 
     def get_config(self):
         return {
