@@ -3,7 +3,8 @@
 One table holds vector, first-order weight and optimizer state of a row side by
 side. A step finds the rows of the batch, gathers them, runs everything on them in
 one XLA function, and writes them back whole. The rows are padded to a multiple of
-`BUCKET`, so that XLA compiles few shapes.
+`BUCKET`, so that XLA compiles few shapes. Memory is managed as tfrec's optimizers
+do it.
 """
 
 import criteo_like
@@ -11,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from systems import cores
+from tfrec import _memory
 
 BUCKET = 2048
 SLOTS = {"adagrad": 1, "adam": 2}
@@ -45,6 +47,8 @@ class System:
             for name, weight in self.dense.items()
         }
         self.step_number = tf.Variable(0.0)
+        _memory.keep_freed()
+        _memory.use_huge_pages([self.table])
         self.parameters = self.rows * self.width
         self.parameters += sum(int(np.prod(w.shape)) for w in self.dense.values())
         self._compile()

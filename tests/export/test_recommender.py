@@ -1,4 +1,5 @@
 import json
+import socket
 import types
 
 import hypothesis
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tfrec import data, evaluation, export, losses, models, optimizers
+from tfrec import data, evaluation, export, losses, models, optimizers, serving
 from tfrec.features import Categorical, FeatureSpec, Numeric, Sequence, wire
 
 ITEMS = 40
@@ -131,9 +132,9 @@ def padded(case, lists):
     return out
 
 
-def open_(case, folder):
+def open_(case, folder, signature="serving_default"):
     loaded = tf.saved_model.load(str(folder))
-    serve = loaded.signatures["serving_default"]
+    serve = loaded.signatures[signature]
     dtype = tf.as_dtype(case.spec["item"].dtype)
 
     def ask(users, exclude=((),), allow=((),), k=12, n=5, **more):
@@ -271,6 +272,57 @@ def test_never_an_excluded_item_and_never_too_few(case, data):
     assert set(given) <= allowed
     assert len(set(given)) == len(given) == found["count"][0]
     assert len(given) == min(n, len(allowed))
+
+
+def test_the_signature_without_the_ranker(case):
+    fallback = open_(case, case.folder, "retrieval")
+    wanted, found = case.plain(case.users), fallback(case.users)
+    assert set(found["source"].tolist()) == {b"retrieved", b"popular"}
+    for name in set(wanted) - {"source"}:
+        np.testing.assert_array_equal(found[name], wanted[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_the_client_always_has_an_answer(case, scheme, monkeypatch):
+    users, told = case.users, {"n": 4}
+    allowed = [[case.catalogue["item"][3]]] * len(users)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    rest = [f"--rest_api_port={port}"]
+    with serving.local_server(case.root, arguments=rest) as server:
+        address = f"http://127.0.0.1:{port}" if scheme else server.address
+        with serving.Client(address, case.root, timeout=20) as client:
+            found = client.recommend(users, parameters=told)
+            wanted = client.predict("recommender", users, parameters=told)
+            for name in wanted:
+                np.testing.assert_array_equal(found[name], wanted[name])
+            send, asked = client._send, []
+
+            def late(request, deadline):
+                asked.append(request)
+                if b"retrieval" not in request.data and "metadata" not in request.place:
+                    raise serving.ServingError("late", "DEADLINE_EXCEEDED")
+                return send(request, deadline)
+
+            monkeypatch.setattr(client, "_send", late)
+            found = client.recommend(users, parameters=told)
+            assert set(found["source"].tolist()) == {b"retrieved", b"popular"}
+            assert asked[0].share < 1
+            with pytest.raises(serving.ServingError, match="late"):
+                client.recommend(users, parameters=told, fallback=False)
+    with serving.Client(address, case.root, timeout=0.5) as client:  # nobody there
+        found = client.recommend(users, parameters=told)
+        assert set(found["source"].tolist()) == {b"popular"}
+        unknown = np.flatnonzero(wanted["source"] == b"popular")
+        for name in wanted:
+            np.testing.assert_array_equal(found[name][unknown], wanted[name][unknown])
+        told = {"allow": allowed, "n": 4}
+        assert client.recommend(users, parameters=told)["count"].max() <= 1
+        with pytest.raises(serving.ServingError):
+            client.recommend(users, fallback=False)
+        with pytest.raises(ValueError, match="parameters"):
+            client.recommend(users, parameters={"m": 4})
 
 
 def test_empty_batch(case):

@@ -82,6 +82,8 @@ def test_parameters(recommender, content):
     assert settings["exclude"].shape == (1, 0)
     given = recommender.settings({"exclude": [["a", "b"]]})
     assert given["exclude"].tolist() == [["a", "b"]]
+    given = recommender.settings({"exclude": [["a", "b"], []]})
+    assert given["exclude"].tolist() == [["a", "b"], ["", ""]]
     assert given["n"].tolist() == 10
     assert documents.Document(content).settings({}) == {}
 
@@ -101,7 +103,7 @@ def test_parameters(recommender, content):
         ({"n": 2**31}, "Client: `n` must hold int32 and have rank 0. Received: n=214"),
         ({"exclude": ["a"]}, "Client: `exclude` must hold string and have rank 2"),
         ({"exclude": [[1]]}, "Client: `exclude` must hold string and have rank 2"),
-        ({"exclude": [["a"], []]}, "Client: `exclude` must hold string and have rank"),
+        ({"exclude": [["a"], "b"]}, "Client: `exclude` must hold string and have rank"),
     ],
 )
 def test_bad_parameters(recommender, given, text):

@@ -122,3 +122,92 @@ def test_embeddings_need_their_servable():
 def test_the_request_is_of_grpc():
     request = next(questions().status("recommender"))
     assert request == grpc_format.status("recommender")
+
+
+POPULAR = {"item_id": ["é", "b", "c"], "score": [0.5, 0.3, 0.2]}
+
+
+def recommend(fallbacks=("retrieval",), popular=POPULAR, fallback=True, **parameters):
+    lists = {**LISTS, "default": [[]]}
+    outputs = {"item_id": {"dtype": "string", "shape": [None, None]}}
+    content = {
+        **CONTENT,
+        "outputs": outputs,
+        "fallbacks": list(fallbacks),
+        "popular": popular,
+        "parameters": {**CONTENT["parameters"], "allow": lists},
+    }
+    documents = {"recommender": Document(content)}
+    asked = Questions(parse("h:1"), documents, 2**20)
+    return asked.recommend({"a": [1.0, 2.0]}, parameters, None, fallback)
+
+
+def signature(request):
+    from tensorflow_serving.apis import predict_pb2
+
+    message = predict_pb2.PredictRequest.FromString(request.data)
+    return message.model_spec.signature_name
+
+
+def test_a_late_ranker_is_left_out_and_time_is_kept_for_it():
+    question = recommend()
+    first = next(question)
+    assert (signature(first), first.share) == ("", 0.6)
+    second = question.throw(ServingError("late", "DEADLINE_EXCEEDED"))
+    assert (signature(second), second.share) == ("retrieval", 0.6)
+    items = {"item_id": np.array([[b"x"], [b"y"]], object)}
+    spec = messages.model_spec("recommender", 1)
+    with pytest.raises(StopIteration) as end:
+        question.send(messages.predict_response(spec, items))
+    assert end.value.value["item_id"].tolist() == [[b"x"], [b"y"]]
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "NOT_FOUND", "FAILED_PRECONDITION"])
+def test_what_is_not_there_is_not_asked_again(code):
+    question = recommend(n=2, exclude=[["b"], []])
+    next(question)
+    with pytest.raises(StopIteration) as end:
+        question.throw(ServingError("absent", code))
+    answer = end.value.value
+    assert answer["item_id"].tolist() == [["é".encode(), b"c"], ["é".encode(), b"b"]]
+    assert answer["source"].tolist() == [b"popular"] * 2
+
+
+def test_when_all_is_late_the_popular_items_answer():
+    question = recommend()
+    next(question)
+    question.throw(ServingError("late", "DEADLINE_EXCEEDED"))
+    with pytest.raises(StopIteration) as end:
+        question.throw(ServingError("late", "DEADLINE_EXCEEDED"))
+    assert end.value.value["count"].tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("INVALID_ARGUMENT", {}),
+        ("UNAUTHENTICATED", {}),
+        ("UNAVAILABLE", {"popular": {}}),
+        ("UNAVAILABLE", {"fallback": False}),
+        ("DEADLINE_EXCEEDED", {"fallback": False}),
+        ("DEADLINE_EXCEEDED", {"fallbacks": (), "popular": {}}),
+    ],
+    ids=range(6),
+)
+def test_what_has_no_fallback_is_raised(code, told):
+    question = recommend(**told)
+    first = next(question)
+    assert first.share == (1.0 if told.keys() & {"fallback", "fallbacks"} else 0.6)
+    with pytest.raises(ServingError, match="why"):
+        question.throw(ServingError("why", code))
+
+
+def test_a_last_way_has_all_the_time_that_is_left():
+    question = recommend(popular={})
+    next(question)
+    assert question.throw(ServingError("late", "DEADLINE_EXCEEDED")).share == 1.0
+
+
+def test_recommend_checks_its_arguments():
+    with pytest.raises(ValueError, match="fallback"):
+        next(recommend(fallback=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -44,7 +45,8 @@ from tfrec.features.spec import half
 from tfrec.models.two_tower import TwoTower
 
 OWNER = "export.save_recommender"
-PERSONAL, POPULAR = "personal", "popular"
+PERSONAL, RETRIEVED, POPULAR = "personal", "retrieved", "popular"
+MOST_POPULAR = 200  # items that a client knows by heart
 LOWEST = np.finfo(np.float32).min  # a score that JSON can hold, unlike -inf
 
 
@@ -85,8 +87,14 @@ def save_recommender(
     and the lowest float32); `source`, "personal" or "popular". "popular" marks a
     user of whom nothing is known, no id and no history that a vocabulary holds
     (hashed columns: no value at all): these get the most frequent items of the
-    vocabulary's counts, their share of the counted rows as both scores. The
-    signature `pair_id` tells which towers the vectors are of.
+    vocabulary's counts, their share of the counted rows as both scores.
+
+    With a ranker there is a second signature, `retrieval`, with the same inputs and
+    outputs: it leaves the ranker out, so that `score` is the retrieval score and
+    `source` "retrieved" for "personal". It is what `Client.recommend` asks for when
+    the ranker takes too long; `feature_spec.json` holds the most frequent items, for
+    when nothing answers. The signature `pair_id` tells which towers the vectors
+    are of.
 
     Args:
         model: a `TwoTower`; the user tower may end in `(batch, interests, dim)`.
@@ -156,11 +164,18 @@ class _Recommender(tf.Module):
             rule = "must not be called like an input of the recommender"
             way_out = "Rename the column."
             raise _checks.column(OWNER, taken[0], rule, f'"{taken[0]}"', way_out)
-        serve = tf.function(self._answer).get_concrete_function(
-            **inputs.value, **self._parameters.value
-        )
+        with_ranker = ranker is not None
+        answers = {"serving_default": functools.partial(self._answer, with_ranker)}
+        if with_ranker:
+            answers["retrieval"] = functools.partial(self._answer, False)
         self._functions = Untracked(
-            {"serving_default": serve, **pair_signature(self._pair_id)}
+            {
+                name: tf.function(answer).get_concrete_function(
+                    **inputs.value, **self._parameters.value
+                )
+                for name, answer in answers.items()
+            }
+            | pair_signature(self._pair_id)
         )
 
     @property
@@ -231,7 +246,9 @@ class _Recommender(tf.Module):
             self.ranker_encoder = IdEncoder(ranker_spec, of_user)
         return IdEncoder(spec, names)
 
-    def _answer(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _answer(
+        self, with_ranker: bool, /, **features: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         exclude, allow = features.pop("exclude"), features.pop("allow")
         k, n = features.pop("k"), features.pop("n")
         probes = features.pop("probes", None)
@@ -250,8 +267,10 @@ class _Recommender(tf.Module):
         scores, places = self.retrieval(
             users, known, banned, allowed, restricted, width, probes
         )
-        if self.ranker_encoder is None:
+        personal = PERSONAL
+        if not with_ranker:
             ranked = final = scores
+            personal = PERSONAL if self.ranker_encoder is None else RETRIEVED
         else:
             same = self.ranker_encoder is self.encoder
             of_user = encoded if same else self.ranker_encoder(features)
@@ -275,7 +294,7 @@ class _Recommender(tf.Module):
             "score": pick(final, LOWEST),
             "retrieval_score": pick(scores, LOWEST),
             "count": count,
-            "source": tf.where(known, PERSONAL, POPULAR),
+            "source": tf.where(known, personal, POPULAR),
         }
 
     def _to_places(self, ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -314,7 +333,19 @@ class _Recommender(tf.Module):
             "inputs": told_inputs(self.spec, self.inputs),
             "parameters": parameters,
             "outputs": told(self.functions["serving_default"].structured_outputs),
+            "fallbacks": [name for name in self.functions if name == "retrieval"],
+            "popular": self._popular(),
             "spec": spec_document(self.spec, folder),
+        }
+
+    def _popular(self) -> dict[str, list[Any]]:
+        """The most frequent items, as the graph gives them to a user nobody knows."""
+        shares = self.retrieval.popularity.numpy()
+        best = np.argsort(-shares, kind="stable")[:MOST_POPULAR]
+        ids = self.ids.numpy()[best].tolist()
+        return {
+            "item_id": [i.decode() if isinstance(i, bytes) else i for i in ids],
+            "score": shares[best].tolist(),
         }
 
 

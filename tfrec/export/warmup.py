@@ -70,7 +70,10 @@ def warmup_requests(
 def recommender_requests(
     servable: Any, examples: Any = None
 ) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """(signature, request) of one user and of several, with nothing excluded."""
+    """(signature, request) of one user and of several, with nothing excluded.
+
+    What a client falls back to is warm too: it is needed when time is short.
+    """
     names, spec = list(servable.inputs), servable.spec
     if examples is not None:
         examples = wire(spec, examples, names, owner="export.save_recommender")
@@ -80,7 +83,9 @@ def recommender_requests(
         request = {name: _example(spec, name, examples, rows) for name in names}
         for name, (dtype, default) in told.items():
             request[name] = np.asarray(default, dtype)
-        found.append(("serving_default", request))
+        for name in ("serving_default", "retrieval"):
+            if name in servable.functions:
+                found.append((name, request))
     return found
 
 

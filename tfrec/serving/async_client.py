@@ -150,6 +150,19 @@ class AsyncClient:
         question = self._questions.rank(user, items, output, version)
         return await self._run(question, timeout)
 
+    async def recommend(
+        self,
+        rows: Any,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        version: int | str | None = None,
+        fallback: bool = True,
+        timeout: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """As `Client.recommend`."""
+        question = self._questions.recommend(rows, parameters, version, fallback)
+        return await self._run(question, timeout)
+
     async def status(
         self, servable: str, *, timeout: float | None = None
     ) -> dict[int, str]:
@@ -192,6 +205,7 @@ class AsyncClient:
             return end.value
 
     async def _send(self, request: Request, deadline: Deadline) -> bytes:
+        deadline = deadline.part(request.share)
         retries = Retries(deadline)
         while True:
             try:

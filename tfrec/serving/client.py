@@ -181,6 +181,40 @@ class Client:
         question = self._questions.rank(user, items, output, version)
         return self._run(question, timeout)
 
+    def recommend(
+        self,
+        rows: Any,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        version: int | str | None = None,
+        fallback: bool = True,
+        timeout: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Items for users, from the servable `recommender`, whatever happens to it.
+
+        The outputs are those of `export.save_recommender`; `source` says where a
+        user's items come from:
+
+        - "personal": the whole funnel;
+        - "retrieved": the whole funnel took more than 0.6 of the time, or failed in
+          the server; the items are those of the signature without the ranker;
+        - "popular": nothing is known of the user; or nothing answered in time, and
+          the items are the most frequent that `feature_spec.json` holds, at most
+          200, without the excluded ones.
+
+        Args:
+            rows: the users, as elsewhere.
+            parameters: `n`, `k`, `exclude`, `allow`, `probes`.
+            version: see the class.
+            fallback: bool. False: an error where the whole funnel does not answer.
+            timeout: see the class.
+
+        An error of the request itself, such as INVALID_ARGUMENT or
+        UNAUTHENTICATED, is raised always.
+        """
+        question = self._questions.recommend(rows, parameters, version, fallback)
+        return self._run(question, timeout)
+
     def status(self, servable: str, *, timeout: float | None = None) -> dict[int, str]:
         """State by version, largest first: `{2: "AVAILABLE"}`."""
         return self._run(self._questions.status(servable), timeout)
@@ -224,6 +258,7 @@ class Client:
             return end.value
 
     def _send(self, request: Request, deadline: Deadline) -> bytes:
+        deadline = deadline.part(request.share)
         retries = Retries(deadline)
         while True:
             try:

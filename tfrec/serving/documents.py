@@ -43,6 +43,8 @@ class Document:
         self.inputs: dict[str, dict[str, Any]] = dict(content["inputs"])
         self.outputs: dict[str, dict[str, Any]] = dict(content["outputs"])
         self.parameters: dict[str, dict[str, Any]] = dict(content.get("parameters", {}))
+        self.fallbacks: list[str] = list(content.get("fallbacks", ()))
+        self.popular: dict[str, list[Any]] = dict(content.get("popular", {}))
         self._spec = FeatureSpec.from_json(content["spec"])
 
     def side(self, *sides: str) -> list[str]:
@@ -75,7 +77,7 @@ def _parameter(name: str, value: Any, told: Mapping[str, Any]) -> np.ndarray:
     rank, dtype = len(told["shape"]), told["dtype"]
     rule = f"must hold {dtype} and have rank {rank}"
     try:
-        array = np.array(value, object)
+        array = np.array(_filled(value, dtype) if rank == 2 else value, object)
         if dtype == "string":
             fits = all(isinstance(one, (str, bytes)) for one in array.flat)
         else:
@@ -87,6 +89,16 @@ def _parameter(name: str, value: Any, told: Mapping[str, Any]) -> np.ndarray:
     if not fits or array.ndim != rank:
         raise _checks.argument(OWNER, name, rule, value)
     return array
+
+
+def _filled(value: Any, dtype: str) -> Any:
+    """Lists of ids as long as the longest; other values as they are."""
+    listed = isinstance(value, (list, tuple))
+    if not listed or not all(isinstance(row, (list, tuple)) for row in value):
+        return value
+    width = max(map(len, value), default=0)
+    filler: Any = "" if dtype == "string" else -1
+    return [[*row, *[filler] * (width - len(row))] for row in value]
 
 
 def read(specs: Any) -> dict[str, Document]:

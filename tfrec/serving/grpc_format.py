@@ -21,11 +21,13 @@ class Request(NamedTuple):
         servable: str. For errors.
         place: str. The gRPC method, or the path of a URL.
         data: bytes. Empty: nothing, a GET.
+        share: number in (0, 1]. Of the time that is left, what it may take.
     """
 
     servable: str
     place: str
     data: bytes = b""
+    share: float = 1.0
 
 
 def predict(

@@ -110,7 +110,7 @@ def _wait(children: list[subprocess.Popen[str]], stopping: threading.Event) -> i
         threading.Thread(
             target=lambda child=child: ended.put(child.wait()), daemon=True
         ).start()
-    statuses = []
+    statuses: list[int] = []
     while len(statuses) < len(children):
         statuses.append(ended.get())
         if not stopping.is_set():

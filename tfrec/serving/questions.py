@@ -15,13 +15,16 @@ import pandas as pd
 from google.protobuf.message import DecodeError
 
 from tfrec import _checks
-from tfrec.serving import chunks, frames, grpc_format, rest_format, retries
+from tfrec.serving import chunks, frames, grpc_format, popular, rest_format, retries
 from tfrec.serving.address import Address
 from tfrec.serving.documents import Document
 from tfrec.serving.errors import ServingError
 from tfrec.serving.grpc_format import Request
 
 OWNER = "Client"
+FIRST_SHARE = 0.6  # of the time, for what has a fallback
+TOO_LATE = ("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "ABORTED")
+ABSENT = ("UNAVAILABLE", "NOT_FOUND", "FAILED_PRECONDITION")
 T = TypeVar("T")
 Question = Generator[Request, bytes, T]
 Arrays = dict[str, np.ndarray]
@@ -130,6 +133,35 @@ class Questions:
         scores = yield from self.score(user, frame, output, version)
         order = np.argsort(-scores, kind="stable")
         return frame.iloc[order].assign(score=scores[order])
+
+    def recommend(
+        self,
+        rows: Any,
+        parameters: Mapping[str, Any] | None,
+        version: int | str | None,
+        fallback: bool,
+    ) -> Question[Arrays]:
+        """The recommender's answer, or what there is in its place."""
+        _checks.boolean(OWNER, fallback=fallback)
+        document, call = self._document("recommender"), (rows, version)
+        ways = [None, *document.fallbacks] if fallback else [None]
+        last = not (fallback and document.popular)
+        while ways:
+            way = ways.pop(0)
+            question = self.predict("recommender", *call, way, None, parameters)
+            try:
+                if last and not ways:
+                    return (yield from question)
+                return (yield from _within(question, FIRST_SHARE))
+            except ServingError as error:
+                if error.code in ABSENT:
+                    ways = []
+                elif error.code not in TOO_LATE:
+                    raise
+                if last and not ways:
+                    raise
+        count = len(next(iter(document.arrays(rows, document.inputs).values())))
+        return popular.answer(document, count, document.settings(parameters or {}))
 
     def status(self, servable: str) -> Question[dict[int, str]]:
         """State by version, largest first."""
@@ -282,6 +314,21 @@ class Questions:
             text = f"but the answer is not what such a request gets ({what})"
             address = self._address.text
             raise retries.failed(address, request.servable, "OK", text) from error
+
+
+def _within(question: Question[T], share: float) -> Question[T]:
+    """The question, a request of which may take but a share of the time left."""
+    try:
+        request = next(question)
+        while True:
+            try:
+                data = yield request._replace(share=share)
+            except ServingError as error:
+                request = question.throw(error)
+            else:
+                request = question.send(data)
+    except StopIteration as end:
+        return end.value
 
 
 def _check_version(version: Any) -> None:

@@ -33,6 +33,10 @@ class Deadline:
         """Seconds that are left, never less than a millisecond."""
         return max(self._end - time.monotonic(), SHORTEST)
 
+    def part(self, share: float) -> Deadline:
+        """The end of a share, in (0, 1], of the time that is left."""
+        return self if share == 1 else Deadline(self.left() * share)
+
 
 class Retries:
     """Counts the failures of one request.
