@@ -67,3 +67,14 @@ def test_every_line_is_prometheus_text():
     assert text.endswith("\n")
     for line in text.splitlines():
         assert re.fullmatch(r"# (HELP|TYPE) .+|" + sample, line), line
+
+
+def test_totals_by_tensorflows_names():
+    names = ["/tensorflow/serving/request_count", "/tensorflow/serving/absent"]
+    names.append("/tensorflow/serving/request_latency")
+    before = metrics.totals(names)
+    for model in ("m8", "m9"):
+        metrics.observe(model, "Predict", "GRPC", "OK", 1.0)
+    after = metrics.totals(names)
+    grown = {name: after[name] - before[name] for name in after}
+    assert grown == {names[0]: 2, names[2]: 2}

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tfrec.serving import ServingError, local_server, serve
+from tfrec.serving import LocalServer, ServingError, local_server, serve
 from tfrec.serving.server import LARGEST_MESSAGE, address, channel_arguments
 
 AB = {"a": np.float32([1, 2]), "b": np.float32([3, 4])}
@@ -252,8 +252,11 @@ def test_a_reload(live, waiter, request_for):
     assert caught.value.details().startswith(text)
     shutil.copytree(live.root / "v2", live.root / "new" / "5")
     request = config(*kept, ("new", live.root / "new", {}))
+    request.metric_names.append("/tensorflow/serving/model_warmup_latency")
+    request.metric_names.append("/tensorflow/serving/absent")
     response = live.models.HandleReloadConfigRequest(request, timeout=20)
     assert response.HasField("status") and response.status.error_code == 0
+    assert [metric.name for metric in response.metric] == request.metric_names[:1]
     assert live.predict(request_for("new", **AB)).model_spec.version.value == 5
     labelled = ("new", live.root / "new", {"labels": {"stable": 5}})
     live.models.HandleReloadConfigRequest(config(*kept, labelled), timeout=20)
@@ -264,6 +267,39 @@ def test_a_reload(live, waiter, request_for):
     until(lambda: states(live, "new") == {5: (50, 0)})
     with pytest.raises(grpc.RpcError, match=r"Latest\(new\)"):
         live.predict(request_for("new", **AB))
+
+
+@pytest.mark.slow
+def test_a_changed_file_of_models_is_read_again(plain, request_for, tmp_path):
+    file = tmp_path / "models.config"
+    entry = (
+        f'config {{ name: "sums" base_path: "{plain.parent / "sums"}" '
+        'model_platform: "tensorflow" model_version_policy { specific { %s } } }'
+    )
+
+    def write(content):
+        new = tmp_path / "new"
+        new.write_text(f"model_config_list {{ {content} }}")
+        new.replace(file)
+
+    write(entry % "versions: 1")
+    arguments = [
+        f"--model_config_file={file}",
+        "--model_config_file_poll_wait_seconds=1",
+        "--port=0",
+    ]
+    with LocalServer(arguments, 120) as live:
+        with grpc.insecure_channel(live.address) as channel:
+            live.models = model_service_pb2_grpc.ModelServiceStub(channel)
+            predict = stub(channel).Predict
+            assert predict(request_for("sums", **AB)).model_spec.version.value == 1
+            write("config {")
+            until(lambda: "models.config" in live.log())
+            assert predict(request_for("sums", **AB)).model_spec.version.value == 1
+            write(entry % "versions: 2")
+            until(lambda: states(live).get(2) == (30, 0))
+            until(lambda: states(live)[1] == (50, 0))
+            assert predict(request_for("sums", **AB)).model_spec.version.value == 2
 
 
 @pytest.mark.slow

@@ -91,8 +91,9 @@ class LocalServer:
         """What the server has written to its standard error."""
         if self._log.closed:
             return self._words
-        self._log.seek(0)
-        return self._log.read().decode("utf-8", "replace")
+        number = self._log.fileno()  # a seek would move the server's place, too
+        words = os.pread(number, os.fstat(number).st_size, 0)
+        return words.decode("utf-8", "replace")
 
     def __enter__(self) -> LocalServer:
         return self

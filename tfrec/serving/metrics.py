@@ -15,6 +15,8 @@ and buckets are TensorFlow Serving's; `tfrec_...` is ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tfrec.serving.series import Counter, Histogram
 
 MICRO = 1e6
@@ -73,6 +75,12 @@ METRICS: tuple[Counter, ...] = (
     *(_REQUESTS, _LATENCY, _RUNTIME, _EXAMPLES),
     *(_EXAMPLE_TOTAL, _WARMUP, _QUEUING, _STAGES, _LOGGED),
 )
+
+
+def totals(names: Iterable[str]) -> dict[str, int]:
+    """Counts by TensorFlow's names, over all labels; unknown names are left out."""
+    known = {metric.name.replace(":", "/"): metric for metric in METRICS}
+    return {name: known[name].total() for name in names if name in known}
 
 
 def observe(model: str, api: str, entrypoint: str, status: str, seconds: float) -> None:

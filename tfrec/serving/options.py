@@ -91,7 +91,7 @@ class Options:
         512, "requests that may wait for a thread, more are refused"
     )
     max_fill_bytes: int = option(
-        64 * 2**20, "largest tensor that a request may have made of a repeated value"
+        4 * 2**20, "largest tensor that a request may have made of a repeated value"
     )
     request_log_dir: str = option(
         "", "write a sample of requests and their answers into this folder", "FOLDER"

@@ -44,6 +44,14 @@ class Counter:
         with self._lock:
             self._cell(labels)[0] += by
 
+    def total(self) -> int:
+        """The number of all labels together; of a histogram, how many values."""
+        with self._lock:
+            return int(sum(self._count(cell) for cell in self._cells.values()))
+
+    def _count(self, cell: list[float]) -> float:
+        return cell[0]
+
     def text(self) -> str:
         """All numbers, in Prometheus's text format."""
         lines = [f"# HELP {self.name} {self._help}", f"# TYPE {self.name} {self.kind}"]
@@ -97,6 +105,9 @@ class Histogram(Counter):
 
     def _empty(self) -> list[float]:
         return [0] * (len(self._bounds) + 2)  # the last is the sum
+
+    def _count(self, cell: list[float]) -> float:
+        return sum(cell[:-1])
 
     def _lines(self, labels: str, cell: list[float]) -> list[str]:
         count, lines = 0.0, []

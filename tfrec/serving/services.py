@@ -252,6 +252,7 @@ class Services:
             text += "--model_config_file_poll_wait_seconds"
             raise Refusal("FAILED_PRECONDITION", text)
         request = _parse(model_management_pb2.ReloadConfigRequest, data)
+        before = metrics.totals(request.metric_names)
         served = self.repository.configured()
         loop = asyncio.get_running_loop()
         sources = await loop.run_in_executor(
@@ -262,6 +263,9 @@ class Services:
         await asyncio.wait_for(done, seconds)
         response = model_management_pb2.ReloadConfigResponse()
         response.status.SetInParent()
+        for name, count in metrics.totals(before).items():
+            grown = count - before[name]
+            response.metric.add(name=name, int64_value_increase=grown)
         return response.SerializeToString()
 
     async def run(

@@ -29,7 +29,7 @@ DTYPES = {  # NumPy's, where TensorFlow's name is not its name
     **{"float": "float32", "double": "float64", "half": "float16", "string": "O"},
     "bfloat16": ml_dtypes.bfloat16,
 }
-MAX_FILL_BYTES = 64 * 2**20
+MAX_FILL_BYTES = 4 * 2**20
 STRING_OVERHEAD = 32  # bytes TensorFlow and NumPy hold for a string beside its text
 
 
