@@ -58,6 +58,9 @@ def test_not_in_a_graph_and_not_elsewhere(advised, monkeypatch):
     variable = rows(50_000)
     with tf.Graph().as_default():
         assert _memory.use_huge_pages([variable]) == 0
+    monkeypatch.setenv("TFREC_MEMORY_HINTS", "0")
+    assert _memory.use_huge_pages([variable]) == 0
+    monkeypatch.delenv("TFREC_MEMORY_HINTS")
     monkeypatch.setattr(_memory.platform, "system", lambda: "Darwin")
     assert _memory.use_huge_pages([variable]) == 0
     assert not advised
@@ -98,8 +101,9 @@ print(_memory.keep_freed())
         (["MALLOC_ARENA_MAX=2"], "False"),
         (["GLIBC_TUNABLES=glibc.malloc.hugetlb=1"], "False"),
         (["GLIBC_TUNABLES=glibc.rtld.nns=2"], "True"),
+        (["TFREC_MEMORY_HINTS=0"], "False"),
     ],
-    ids=["nothing", "variable", "tunable", "other"],
+    ids=["nothing", "variable", "tunable", "other", "ours"],
 )
 def test_who_has_the_say_over_malloc(environment, told):
     command = [sys.executable, "-c", TOLD, *environment]

@@ -2,8 +2,8 @@
 
 A step frees what it allocated. glibc gives blocks of some megabytes back to the
 system each time, which then clears their pages for the next step; and rows that are
-read at random from a table of gigabytes miss the processor's list of pages. Both
-take a quarter of a step with 2e7 rows (docs/performance.md).
+read at random from a table of gigabytes miss the processor's list of pages.
+docs/performance.md has what that costs. `TFREC_MEMORY_HINTS=0` leaves all as it is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def keep_freed() -> bool:
     told = os.environ.get("GLIBC_TUNABLES", "")
     if "malloc" in told or any(name.startswith("MALLOC_") for name in os.environ):
         return False
-    if platform.libc_ver()[0] != "glibc":
+    if _off() or platform.libc_ver()[0] != "glibc":
         return False
     tell = ctypes.CDLL(None).mallopt
     return all([tell(TRIM_THRESHOLD, KEPT_BYTES), tell(MMAP_THRESHOLD, LARGEST_KEPT)])
@@ -47,7 +47,7 @@ def use_huge_pages(variables: Iterable[Any]) -> int:
     Args:
         variables: `tf.Variable`s.
     """
-    if platform.system() != "Linux" or not tf.executing_eagerly():
+    if _off() or platform.system() != "Linux" or not tf.executing_eagerly():
         return 0
     advise, done = ctypes.CDLL(None, use_errno=True).madvise, 0
     for variable in variables:
@@ -66,3 +66,7 @@ def use_huge_pages(variables: Iterable[Any]) -> int:
             done += size * (advise(address, ctypes.c_size_t(size), COLLAPSE) == 0)
             del shared, value
     return done
+
+
+def _off() -> bool:
+    return os.environ.get("TFREC_MEMORY_HINTS") == "0"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,16 @@ import tensorflow as tf
 
 from tfrec import _checks
 from tfrec.encoder import IdEncoder
+from tfrec.export import recommender_parts as parts
 from tfrec.export.catalogue import (
     check_two_tower,
-    encoded,
     padding,
     popularity,
     read_items,
 )
 from tfrec.export.pair import pair_id
 from tfrec.export.publish import publish
+from tfrec.export.recommender_parts import OWNER
 from tfrec.export.retrieval import Retrieval, by_row, order_by_cell
 from tfrec.export.save import check_ranker, check_spec
 from tfrec.export.servable import (
@@ -40,11 +40,10 @@ from tfrec.export.servable import (
     told_inputs,
 )
 from tfrec.export.warmup import recommender_requests
-from tfrec.features import FeatureSpec, columns
+from tfrec.features import FeatureSpec
 from tfrec.features.spec import half
 from tfrec.models.two_tower import TwoTower
 
-OWNER = "export.save_recommender"
 PERSONAL, RETRIEVED, POPULAR = "personal", "retrieved", "popular"
 MOST_POPULAR = 200  # items that a client knows by heart
 LOWEST = np.finfo(np.float32).min  # a score that JSON can hold, unlike -inf
@@ -148,7 +147,7 @@ class _Recommender(tf.Module):
         self.held = [w.value for w in model.user_tower.weights]
         if ranker is not None:
             self.held += [w.value for w in ranker.weights]
-        self.spec = spec if ranker is None else _merged(spec, ranker_spec)
+        self.spec = spec if ranker is None else parts.merged(spec, ranker_spec)
         self.item_id = model.item_id
         self._missing = padding(spec, model.item_id)
         self._defaults = Untracked(defaults)
@@ -158,7 +157,7 @@ class _Recommender(tf.Module):
         inputs = self._inputs = Untracked({**self.encoder.signature()})
         if ranker is not None and self.ranker_encoder is not self.encoder:
             inputs.value.update(self.ranker_encoder.signature())
-        self._parameters = Untracked(_parameters(spec, model.item_id, defaults))
+        self._parameters = Untracked(parts.parameters(spec, model.item_id, defaults))
         taken = sorted(set(inputs.value) & {"exclude", "allow", "k", "n", "probes"})
         if taken:
             rule = "must not be called like an input of the recommender"
@@ -200,13 +199,13 @@ class _Recommender(tf.Module):
     def _items(self, model, spec, catalogue, cells, folder) -> None:
         """The catalogue: vectors, ids, the ranker's item columns; ids to places."""
         ranker, ranker_spec = self._ranker.value
-        tower = Servable(OWNER, model.item_tower, spec, {"vector": _float32})
+        tower = Servable(OWNER, model.item_tower, spec, {"vector": parts.float32})
         embed = tower.functions["serving_default"]
         names, function = list(tower.encoder.raw_names), embed
         whole = spec
         if ranker is not None:
             whole = self.spec
-            names, function = _with_ranker(ranker, ranker_spec, names, embed)
+            names, function = parts.with_ranker(ranker, ranker_spec, names, embed)
         ids, found = read_items(OWNER, whole, catalogue, self.item_id, names, function)
         vectors = found.pop("vector")
         if not np.isfinite(vectors).all():
@@ -227,7 +226,7 @@ class _Recommender(tf.Module):
             name.removeprefix("column:"): tf.Variable(values[order], trainable=False)
             for name, values in found.items()
         }
-        self.places = _places(folder / "catalogue.txt", ids)
+        self.places = parts.places(folder / "catalogue.txt", ids)
 
     def _encoders(self, model, spec, ranker, ranker_spec) -> IdEncoder:
         """The user tower's encoder, which does for the ranker where specs are one."""
@@ -257,9 +256,9 @@ class _Recommender(tf.Module):
             tf.debugging.assert_positive(value, message=message)
         tower, spec = self._tower.value
         encoded = self.encoder(features)
-        users = _interests(call_model(tower, spec, encoded))
+        users = parts.interests(call_model(tower, spec, encoded))
         rows, size = tf.shape(users)[0], self.retrieval.size
-        known = _known(spec, encoded, rows)
+        known = parts.known(spec, encoded, rows)
         banned, allowed = (self._to_places(ids, rows) for ids in (exclude, allow))
         restricted = tf.reduce_any(allow != self._missing, axis=1)
         restricted = tf.broadcast_to(restricted, [rows])
@@ -347,129 +346,3 @@ class _Recommender(tf.Module):
             "item_id": [i.decode() if isinstance(i, bytes) else i for i in ids],
             "score": shares[best].tolist(),
         }
-
-
-def _interests(answer: Any) -> tf.Tensor:
-    """User vectors `(batch, interests, dim)`, those alive and copies of the first."""
-    alive = None
-    if isinstance(answer, (list, tuple)):
-        answer, *more = answer
-        alive = more[0] if more else None
-    users = tf.cast(answer, tf.float32)
-    if len(users.shape) == 2:
-        return users[:, None, :]
-    if alive is None:
-        return users
-    dead = tf.range(tf.shape(users)[1]) >= tf.cast(alive, tf.int32)[:, None]
-    return tf.where(dead[..., None], users[:, :1], users)
-
-
-def _parameters(
-    spec: FeatureSpec, item_id: str, defaults: Mapping[str, int]
-) -> dict[str, tf.TensorSpec]:
-    """What a request may say besides the columns."""
-    dtype = tf.as_dtype(spec[item_id].dtype)
-    lists = {
-        name: tf.TensorSpec([None, None], dtype, name) for name in ("exclude", "allow")
-    }
-    scalars = {name: tf.TensorSpec([], tf.int32, name) for name in defaults}
-    return {**lists, **scalars}
-
-
-def _merged(spec: FeatureSpec, other: FeatureSpec) -> FeatureSpec:
-    """The spec with the other's columns that it lacks.
-
-    Raises: `ValueError` when one name means two kinds of raw value.
-    """
-    if other == spec:
-        return spec
-    for column in other:
-        own = spec.get(column.name)
-        if own is not None and _raw(spec, own) != _raw(other, column):
-            rule = "must be of one kind and dtype in `spec` and `ranker_spec`"
-            received = f"{_raw(spec, own)} and {_raw(other, column)}"
-            raise _checks.column(OWNER, column.name, rule, received)
-    more = tuple(column for column in other if column.name not in spec)
-    tables = {vocabulary.table for vocabulary in spec.vocabularies}
-    wanted = {c.table_name for c in more if isinstance(c, columns.Categorical)}
-    vocabularies = tuple(
-        v for v in other.vocabularies if v.table in wanted and v.table not in tables
-    )
-    return dataclasses.replace(
-        spec,
-        columns=(*spec.columns, *more),
-        vocabularies=(*spec.vocabularies, *vocabularies),
-        labels=(),
-        weight=None,
-    )
-
-
-def _raw(spec: FeatureSpec, column: Any) -> tuple[Any, ...]:
-    """What decides how a column stands in a request."""
-    source = getattr(spec.source(column), "dtype", "float32")
-    shape = getattr(column, "shape", ())
-    return half(column), column.is_list, source, shape
-
-
-def _with_ranker(
-    ranker: keras.Model, spec: FeatureSpec, names: list[str], embed: Callable
-) -> tuple[list[str], Callable]:
-    """A function that also gives the ranker's item columns, as `column:NAME`."""
-    of_item = [
-        name for name in served_names(OWNER, ranker, spec) if half(spec[name]) == "item"
-    ]
-    if not of_item:
-        rule = "must read a column of the items"
-        found = [tensor.name for tensor in ranker.inputs]
-        raise _checks.argument(OWNER, "ranker", rule, found)
-    encoder = IdEncoder(spec, of_item)
-    encode = encoded(encoder)
-
-    def function(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = encode(**{name: tensors[name] for name in encoder.raw_names})
-        found = {f"column:{name}": value for name, value in found.items()}
-        vector = embed(**{name: tensors[name] for name in names})
-        return {**vector, **found}
-
-    return list(dict.fromkeys([*names, *encoder.raw_names])), function
-
-
-def _places(file: Path, ids: np.ndarray) -> tf.lookup.StaticHashTable:
-    """A table from ids to places; its file becomes an asset."""
-    is_text = ids.dtype == object
-    lines = ids.tolist() if is_text else [str(i).encode() for i in ids.tolist()]
-    file.write_bytes(b"".join(line + b"\n" for line in lines))
-    index = tf.lookup.TextFileIndex
-    initializer = tf.lookup.TextFileInitializer(
-        str(file),
-        key_dtype=tf.string if is_text else tf.int64,
-        key_index=index.WHOLE_LINE if is_text else 0,
-        value_dtype=tf.int64,
-        value_index=index.LINE_NUMBER,
-        vocab_size=len(ids),
-    )
-    return tf.lookup.StaticHashTable(initializer, -1)
-
-
-def _known(
-    spec: FeatureSpec, encoded: Mapping[str, tf.Tensor], rows: tf.Tensor
-) -> tf.Tensor:
-    """Whether anything is known of a user: a value with an id of its own."""
-    found = []
-    for name, ids in encoded.items():
-        column = spec[name]
-        if column.side != "user" or ids.dtype != tf.int32:
-            continue
-        if isinstance(column, columns.Crossed) or not isinstance(
-            spec.source(column), columns.Categorical
-        ):
-            continue
-        ids = ids if column.is_list else ids[:, None]
-        found.append(tf.reduce_any(ids >= 2, axis=1))
-    if not found:
-        return tf.ones([rows], tf.bool)
-    return tf.broadcast_to(tf.reduce_any(tf.stack(found), axis=0), [rows])
-
-
-def _float32(tensor: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tensor, tf.float32)
