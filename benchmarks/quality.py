@@ -8,7 +8,8 @@ catalogue ranked, the person's own films removed. Ranking: MovieLens by time
 80/10/10, liked = rating of 4 or more. All models have one budget: the same columns,
 widths, optimizer and batch; learning rate and number of epochs are the best of the
 same few on validation rows (the last event but one; the middle 10 %) with seed 0.
-Every run is written to the JSON at once, and what stands there is not run again.
+Every run is written to the JSON at once, and what stands there is not run again
+unless another rate or number of epochs has been found to be better since.
 """
 
 import argparse
@@ -61,7 +62,7 @@ class Retrieval:
     """Leave-last-out: which film came last?"""
 
     models = RETRIEVAL
-    rates = (0.03, 0.15)
+    rates = (0.03, 0.15, 1.5)  # the last for towers of free length
 
     def __init__(self, events, films, spec):
         first = {"genre": lambda rows: rows["genres"].str.split("|").str[0]}
@@ -261,11 +262,13 @@ def measure(task, found, seeds, only, save):
     for seed in range(1, seeds + 1):
         for name in names:
             done = runs.setdefault(name, {})
-            if str(seed) in done:
-                continue
             chosen = max(tuned[name], key=lambda one: one["value"])
+            chosen = {key: chosen[key] for key in ("rate", "epochs")}
+            if chosen.items() <= done.get(str(seed), {}).items():
+                continue
             with tempfile.TemporaryDirectory() as folder:
-                done[str(seed)] = task.run(name, chosen, seed, Path(folder))
+                measured = task.run(name, chosen, seed, Path(folder))
+            done[str(seed)] = {**measured, **chosen}
             save()
             print(name, seed, done[str(seed)], flush=True)
             keras.backend.clear_session()

@@ -1,5 +1,6 @@
 """Hints about memory change no number and reach what they are for."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -109,3 +110,32 @@ def test_who_has_the_say_over_malloc(environment, told):
     command = [sys.executable, "-c", TOLD, *environment]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [told]
+
+
+@LINUX
+def test_the_hint_of_tensorflow_comes_first_and_once(monkeypatch):
+    """Its first generator data set sets the threshold; ours must be the last."""
+    calls = []
+    make = tf.data.Dataset.from_generator
+
+    def from_generator(*arguments, **keywords):
+        calls.append("data set")
+        return make(*arguments, **keywords)
+
+    class Library:
+        @staticmethod
+        def mallopt(name, value):
+            calls.append((name, value))
+            return 1
+
+    for name in [name for name in os.environ if name.startswith("MALLOC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setattr(tf.data.Dataset, "from_generator", from_generator)
+    monkeypatch.setattr(_memory.ctypes, "CDLL", lambda *a, **k: Library)
+    _memory._let_tensorflow_tell_first.cache_clear()
+    told = [(-1, _memory.KEPT_BYTES), (-3, _memory.LARGEST_KEPT)]
+    assert _memory.keep_freed()
+    assert calls == ["data set", *told]
+    assert _memory.keep_freed()
+    assert calls == ["data set", *told, *told]

@@ -9,6 +9,7 @@ docs/performance.md has what that costs. `TFREC_MEMORY_HINTS=0` leaves all as it
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 import os
 import platform
@@ -35,8 +36,19 @@ def keep_freed() -> bool:
         return False
     if _off() or platform.libc_ver()[0] != "glibc":
         return False
+    with tf.init_scope():
+        _let_tensorflow_tell_first()
     tell = ctypes.CDLL(None).mallopt
     return all([tell(TRIM_THRESHOLD, KEPT_BYTES), tell(MMAP_THRESHOLD, LARGEST_KEPT)])
+
+
+@functools.cache
+def _let_tensorflow_tell_first() -> None:
+    """The first data set of a generator lowers the threshold, once in a process."""
+    if tf.executing_eagerly():
+        element = tf.TensorSpec([], tf.int32)
+        for _ in tf.data.Dataset.from_generator(lambda: [0], output_signature=element):
+            pass
 
 
 def use_huge_pages(variables: Iterable[Any]) -> int:

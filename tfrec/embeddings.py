@@ -263,7 +263,8 @@ class _Start:
             scales = [self.scale] * (shape[1] - self.linear) + [0.0] * self.linear
             return drawn * tf.constant(scales, dtype)
 
-        return start(tf.constant(self.seed, tf.int64))
+        # Called so, TensorFlow does not warn of a function that is made again.
+        return start.get_concrete_function()(tf.constant(self.seed, tf.int64))
 
 
 class Fields(NamedTuple):
