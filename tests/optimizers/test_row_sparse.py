@@ -454,6 +454,34 @@ def test_two_replicas():
     assert "several replicas" in said and "Train with a larger batch." in said
 
 
+PLACES = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+one = tf.config.LogicalDeviceConfiguration()
+tf.config.set_logical_device_configuration(cpu, [one, one])
+import keras
+from tfrec import optimizers
+
+with tf.device("CPU:1"):
+    table = keras.Variable(tf.ones([5, 2]))
+optimizer = optimizers.RowSparseAdagrad(0.1)
+
+@tf.function
+def step():
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.gather(table.value, [1, 3]))
+    optimizer.apply(tape.gradient(loss, [table.value]), [table])
+
+step()
+print(table.value.device[-5:], optimizer.slots["accumulator"][0].value.device[-5:])
+"""
+
+
+@pytest.mark.slow
+def test_slots_stand_where_their_variable_stands():
+    assert python(PLACES).stdout.split() == ["CPU:1", "CPU:1"]
+
+
 def raises(text):
     return pytest.raises(ValueError, match=re.escape(text))
 

@@ -124,7 +124,7 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         with tf.init_scope() if alone else contextlib.nullcontext():
             super().build(variables)
             self.slots = {
-                name: [self._slot(variable, name) for variable in variables]
+                name: [self._slot(variable, name, alone) for variable in variables]
                 for name in self.slot_names
             }
             if self.accumulated_steps:
@@ -136,7 +136,14 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         known = [*self._trainable_variables, *slots]
         _memory.use_huge_pages(variable.value for variable in known)
 
-    def _slot(self, variable, name):
+    def _slot(self, variable, name, alone):
+        """A slot, on its variable's device: outside of the step no scope says it."""
+        if alone:
+            with tf.device(variable.value.device):
+                return self._made_slot(variable, name)
+        return self._made_slot(variable, name)
+
+    def _made_slot(self, variable, name):
         shape = tuple(self.slot_shape(variable, name))
         start = self.start_of(name)
 
