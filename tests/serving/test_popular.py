@@ -74,3 +74,9 @@ def test_ids_and_dtypes_are_exact():
     assert found["item_id"].dtype == np.int64
     assert found["count"].dtype == np.int32
     assert found["score"].dtype == np.float32
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_n_is_checked_as_in_the_graph(n):
+    with pytest.raises(ValueError, match="Client: `n` must be an int >= 1"):
+        ask(TEXT, n=n)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tfrec import _checks
 from tfrec.serving.documents import Document
 
 SOURCE = b"popular"
@@ -21,7 +22,11 @@ def answer(
         document: with `popular`.
         rows: int. How many users.
         settings: `n`, `exclude`, `allow` as a request has them.
+
+    Raises: `ValueError` on an n below 1, which the graph refuses too.
     """
+    if settings["n"] < 1:
+        raise _checks.argument("Client", "n", "must be an int >= 1", settings["n"])
     told = document.popular
     text = document.outputs["item_id"]["dtype"] == "string"
     missing = b"" if text else -1
