@@ -75,7 +75,21 @@ def test_chunks(web):
     sent = b"".join(b"%x\r\n%c\r\n" % (1, byte) for byte in BODY) + b"0\r\n\r\n"
     headers = {"Transfer-Encoding": "chunked"}
     assert web.ask(PREDICT, sent, headers=headers)[0] == 200
-    assert web.ask(PREDICT, b"zz\r\n{\r\n", headers=headers)[0] == 400
+
+
+@pytest.mark.parametrize("pause", [None, 0, 0.2], ids=["at once", "next", "later"])
+@pytest.mark.parametrize("body", [b"zz\r\n{\r\n", b"1\r\n{\r\nzz\r\n", b"1\r\n{zz"])
+def test_malformed_chunks(web, pause, body):
+    """Refused as they come, however they are cut into packets."""
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    parts = [head.encode() + body] if pause is None else [head.encode(), body]
+    with socket.create_connection(("127.0.0.1", web.port), timeout=20) as raw:
+        for part in parts:
+            raw.sendall(part)
+            time.sleep(pause or 0)
+        answer = raw.makefile("rb").read()  # to the end: the connection is closed
+    assert answer.split(b" ", 2)[1] == b"400"
+    assert web.ask(PREDICT, BODY)[0] == 200
 
 
 def test_bodies_at_a_time_are_bounded(start_web):

@@ -7,6 +7,7 @@ import socket
 import ssl
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from tfrec.serving.errors import ServingError
@@ -28,6 +29,34 @@ class _Thought(logging.Filter):
 
 logger = logging.getLogger(__name__)
 logger.addFilter(_Thought())
+
+
+class _Connection(web.RequestHandler):
+    """Tells the reader of a body at once when the body turns out to be malformed.
+
+    aiohttp's parser in C tells only whoever asks next on the connection, and the
+    reader waits for its whole time.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what came; ends the bodies that cannot go on."""
+        super().data_received(data)
+        if not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+            return
+        begun = [content for _, content in self._messages]
+        if self._current_request is not None:
+            begun.append(self._current_request.content)
+        for content in begun:
+            if not content.is_eof():
+                content.set_exception(web.RequestPayloadError("no chunk looks like this"))
+                content.feed_eof()
+
+
+class _Connections(web.Server):
+    """Makes a `_Connection` for each peer."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
 
 
 class RestServer:
@@ -67,7 +96,7 @@ class RestServer:
         """
         listening = self._listen(host, port, reuse_port)
         runner = web.ServerRunner(
-            web.Server(
+            _Connections(
                 self._handle,
                 access_log=None,
                 logger=logger,
