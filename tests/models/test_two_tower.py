@@ -232,11 +232,6 @@ def test_a_missing_column_is_named():
             model_of()(row)
 
 
-def wide(name, units):
-    inputs = keras.Input((DIM,), name=name)
-    return keras.Model([inputs], keras.layers.Dense(units)(inputs))
-
-
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -244,35 +239,11 @@ def wide(name, units):
         ({"temperature": 0}, "`temperature` must be a number > 0. Received: "),
         ({"log_q": [0.0, -np.inf]}, "`log_q` must be a vector of >= 2 finite numbers"),
         ({"log_q": [[0.0, 1.0]]}, "`log_q` must be a vector of >= 2 finite numbers"),
-        (
-            {"item_tower": wide("v", 2)},
-            r"`towers` must both end in \(batch, dim\) of one width. Received: "
-            r"towers=\(\(None, 3\), \(None, 2\)\)",
-        ),
-        (
-            {"item_tower": identity("u")},
-            r"`towers` must each read columns of their own. Received: towers=\['u'\]",
-        ),
-        ({"mimic": (1, 2, 3)}, "TwoTower: `mimic` must be a pair of numbers"),
-        ({"mimic": (1, "a")}, "TwoTower: `mimic` must be a number >= 0"),
         ({"alignment": -1}, "TwoTower: `alignment` must be a number >= 0"),
         ({"category": ""}, "TwoTower: `category` must be a non-empty string"),
-        (
-            {"augmented": [keras.Input((3,)), keras.Input((2,))]},
-            "`augmented` must be a pair of tensors of the towers' shape",
-        ),
         ({"nonsense": 1}, "nonsense"),
     ],
 )
 def test_bad_arguments(arguments, message):
-    towers = [arguments.pop("user_tower", identity("u"))]
-    towers.append(arguments.pop("item_tower", identity("v")))
     with pytest.raises(ValueError, match=message):
-        TwoTower(*towers, **{"item_id": "item", **arguments})
-
-
-@pytest.mark.parametrize("tower", ["tower", keras.layers.Dense(3)])
-def test_a_tower_is_a_functional_model(tower):
-    message = "TwoTower: `user_tower` must be a functional keras.Model with named"
-    with pytest.raises(TypeError, match=message):
-        TwoTower(tower, identity("v"), item_id="item")
+        model_of(**arguments)

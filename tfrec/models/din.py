@@ -6,8 +6,8 @@ from tfrec import _checks
 from tfrec.embeddings import Embeddings
 from tfrec.features import FeatureSpec, Sequence
 from tfrec.features.spec import half
-from tfrec.layers.basic.mlp import MLP
 from tfrec.layers.sequence.target_attention import TargetAttention
+from tfrec.models.logits import deep_logit, summed
 from tfrec.models.towers import check_spec, flat, joined, pooled, tower_inputs
 
 
@@ -53,10 +53,8 @@ def din(
     """
     owner = "din"
     check_spec(owner, spec)
-    _checks.hidden_units(
-        owner, hidden_units=hidden_units, attention_units=attention_units
-    )
-    _checks.rate(owner, dropout=dropout, unknown_rate=unknown_rate)
+    _checks.hidden_units(owner, attention_units=attention_units)
+    _checks.rate(owner, unknown_rate=unknown_rate)
     _checks.number(owner, 0, l2=l2)
     inputs = tower_inputs(owner, spec)
     histories = _histories(owner, spec)
@@ -82,15 +80,15 @@ def din(
         if tensors or fields.numbers:
             halves.append(flat(tensors, fields.numbers, f"din_{side}"))
     x = joined([*halves, *attended], "din_fields")
-    logit = MLP(
-        (*hidden_units, 1),
+    logit = deep_logit(
+        owner,
+        x,
+        hidden_units=hidden_units,
         activation=activation,
-        last_activation="linear",
         dropout=dropout,
         seed=seed,
-        name="din_deep",
-    )(x)
-    logit = keras.layers.Activation("linear", dtype="float32", name="din_logit")(logit)
+    )
+    logit = summed(owner, logit)
     return keras.Model([*inputs["user"], *inputs["item"]], logit, name=owner)
 
 

@@ -9,9 +9,9 @@ from keras import ops
 
 from tfrec import _checks
 from tfrec.layers.retrieval.streaming_frequency import StreamingFrequency
-from tfrec.layers.sequence.label_aware_attention import LabelAwareAttention
 from tfrec.losses.adaptive_mimic import AdaptiveMimic
 from tfrec.losses.category_alignment import CategoryAlignment
+from tfrec.models import two_tower_checks as checks
 from tfrec.models.replicas import all_rows, share
 
 MASKED = -1e9
@@ -88,11 +88,11 @@ class TwoTower(keras.Model):
         super().__init__(**kwargs)
         _checks.string(self, item_id=item_id)
         _checks.number(self, above=0, temperature=temperature)
-        _check_towers(self, user_tower=user_tower, item_tower=item_tower)
+        checks.check_pair(self, user_tower=user_tower, item_tower=item_tower)
         if category is not None:
             _checks.string(self, category=category)
         _checks.number(self, 0, alignment=alignment)
-        _check_mimic(self, mimic)
+        checks.check_mimic(self, mimic)
         self.frequency = log_q if isinstance(log_q, StreamingFrequency) else None
         log_q = None if self.frequency is not None else log_q
         if log_q is not None:
@@ -100,12 +100,12 @@ class TwoTower(keras.Model):
             if log_q.ndim != 1 or len(log_q) < 2 or not np.isfinite(log_q).all():
                 rule = "must be a vector of >= 2 finite numbers"
                 raise _checks.argument(self, "log_q", rule, log_q)
-        _check_attention(self, attention)
-        _check_widths(self, user_tower, item_tower, attention)
+        checks.check_attention(self, attention)
+        checks.check_widths(self, user_tower, item_tower, attention)
         if attention is not None and augmented is not None:
             rule = "must be None with `attention`: they mimic a single vector"
             raise _checks.argument(self, "augmented", rule, augmented)
-        augmented = _augmented(self, augmented, user_tower, item_tower)
+        augmented = checks.augmented_pair(self, augmented, user_tower, item_tower)
         self.user_tower = user_tower
         self.item_tower = item_tower
         # A tower and the augmented vectors in it: one pass gives both.
@@ -300,67 +300,6 @@ class TwoTower(keras.Model):
             attention=attention,
             **config,
         )
-
-
-def _check_towers(owner, **towers):
-    """Functional models with inputs of their own."""
-    for name, tower in towers.items():
-        if not isinstance(tower, keras.Model) or not getattr(tower, "inputs", None):
-            rule = "must be a functional keras.Model with named inputs"
-            raise _checks.argument(owner, name, rule, tower, kind=TypeError)
-    names = [{tensor.name for tensor in tower.inputs} for tower in towers.values()]
-    both = sorted(set.intersection(*names))
-    if both:
-        rule = "must each read columns of their own"
-        raise _checks.argument(owner, "towers", rule, both)
-
-
-def _check_attention(owner, attention):
-    """A LabelAwareAttention or None."""
-    if attention is not None and not isinstance(attention, LabelAwareAttention):
-        rule = "must be a LabelAwareAttention or None"
-        raise _checks.argument(owner, "attention", rule, attention, kind=TypeError)
-
-
-def _check_widths(owner, user_tower, item_tower, attention):
-    """One vector each, or several of the user's where there is an attention."""
-    users = [tuple(tensor.shape) for tensor in user_tower.outputs]
-    items = tuple(item_tower.output_shape)
-    if attention is None:
-        fits = users == [items] and len(items) == 2
-        rule = "must both end in (batch, dim) of one width"
-        way_out = ""
-        if len(users[0]) == 3:
-            way_out = "Pass `attention` for a user tower of several interests."
-    else:
-        fits = len(users[0]) == 3 and users[0][2:] == items[1:] and len(items) == 2
-        fits = fits and users[1:] in ([], [(None,)])
-        rule = "must end in (batch, interests, dim), with or without (batch,), and in "
-        rule += "(batch, dim) of one width"
-        way_out = ""
-    if not fits:
-        received = (*users, items)
-        raise _checks.argument(owner, "towers", rule, received, way_out)
-
-
-def _check_mimic(owner, mimic):
-    """A pair of weights."""
-    if not isinstance(mimic, (tuple, list)) or len(mimic) != 2:
-        raise _checks.argument(owner, "mimic", "must be a pair of numbers", mimic)
-    for weight in mimic:
-        _checks.number(owner, 0, mimic=weight)
-
-
-def _augmented(owner, augmented, *towers):
-    """The pair of tensors as a tuple, `()` where there is none."""
-    if augmented is None:
-        return ()
-    shapes = [getattr(tensor, "shape", None) for tensor in augmented]
-    wanted = towers[1].output_shape
-    if len(shapes) != 2 or any(shape != wanted for shape in shapes):
-        rule = f"must be a pair of tensors of the towers' shape {wanted}"
-        raise _checks.argument(owner, "augmented", rule, shapes)
-    return tuple(augmented)
 
 
 def _with_labels(data):
