@@ -127,6 +127,28 @@ def test_matches_the_paper(fitted, wide, x):
     assert alive.max() == 2
 
 
+def test_unit_vectors(wide, x):
+    """The weights of a model without: only the last step differs."""
+    unit, free = make(wide, temperature=0.2), make(wide)
+    unit.set_weights(free.get_weights())
+    longer = {n: np.tile(v, (1, 2)) if v.ndim == 2 else v for n, v in x.items()}
+    vectors, alive = free.user_tower.predict(longer, verbose=0)
+    items = free.item_tower.predict(longer, verbose=0)
+    found, same = unit.user_tower.predict(longer, verbose=0)
+    assert (same == alive).all() and alive.max() == 2
+    lengths = np.linalg.norm(vectors, axis=2, keepdims=True)
+    wanted = np.divide(vectors, lengths, out=0 * vectors, where=lengths > 0)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    items = items / np.linalg.norm(items, axis=1, keepdims=True)
+    cosines = np.einsum("bkd,bd->bk", wanted, items)
+    cosines[np.arange(3) >= alive[:, None]] = -np.inf
+    best = cosines.max(axis=1)
+    scores = unit.predict(longer, verbose=0)[:, 0]
+    np.testing.assert_allclose(scores, best, atol=1e-5)
+    wanted = best / 0.2 - unit.log_q.numpy()[x["item_id"]]
+    np.testing.assert_allclose(np.diagonal(unit(longer)), wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_an_item_is_the_mean_of_its_fields(fitted, wide, x):
     v = looked_up(fitted, wide, x)
     (number,) = weights_of(fitted, "mind_item_number_fields")
@@ -355,6 +377,7 @@ def test_an_attention_is_a_layer_of_its_kind():
         ({"last_activation": "x"}, "`last_activation` must be the name of a Keras"),
         ({"attention": "soft"}, "`mode` must be one of 'hard', 'pow', 'scale'"),
         ({"power": 2}, "`power` must be None with mode 'hard'"),
+        ({"temperature": -1}, "mind: `temperature` must be a number > 0"),
         ({"log_q": 1}, "mind: `log_q` must be True or False"),
         ({"dropout": 1}, r"mind: `dropout` must be a number in \[0, 1\)"),
         ({"unknown_rate": -1}, r"mind: `unknown_rate` must be a number in \[0, 1\)"),

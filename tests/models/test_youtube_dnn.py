@@ -85,6 +85,25 @@ def test_matches_the_paper(fitted, x):
     np.testing.assert_allclose(found, (wanted * items).sum(axis=1), atol=1e-5)
 
 
+def test_unit_vectors(aged, rows, x):
+    model = make(aged, temperature=0.1)
+    batches = from_pandas(rows, aged, batch_size=32)
+    model.fit(batches, epochs=2, shuffle=False, verbose=0)
+    (softmax,) = weights_of(model, "softmax")
+    users, items = users_by_hand(model, x), softmax[x["item_id"]]
+    assert np.linalg.norm(users, axis=1).min() > 0
+    users, items = (
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        for vectors in (users, items)
+    )
+    cosines = (users * items).sum(axis=1)
+    assert np.ptp(cosines) > 0.1
+    found = model.predict(x, verbose=0)[:, 0]
+    np.testing.assert_allclose(found, cosines, atol=1e-5)
+    wanted = cosines / 0.1 - model.log_q.numpy()[x["item_id"]]
+    np.testing.assert_allclose(np.diagonal(model(x)), wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_the_softmax_has_a_table_of_its_own(fitted):
     tables = {
         side: {w.path for w in tower.weights if "table" in w.path}
@@ -176,6 +195,7 @@ def test_planted_tastes_are_found(tmp_path):
         ({"hidden_units": 8}, "youtube_dnn: `hidden_units` must be a tuple of ints"),
         ({"hidden_units": ()}, "`hidden_units` must name at least the width of the"),
         ({"activation": "relo"}, "`activation` must be the name of a Keras activation"),
+        ({"temperature": 0}, "youtube_dnn: `temperature` must be a number > 0"),
         ({"log_q": 1}, "youtube_dnn: `log_q` must be True or False"),
         ({"dropout": 1}, r"youtube_dnn: `dropout` must be a number in \[0, 1\)"),
         ({"unknown_rate": -1}, r"`unknown_rate` must be a number in \[0, 1\)"),

@@ -15,6 +15,7 @@ from tfrec.models.towers import (
     check_categorical,
     check_spec,
     common_dim,
+    final,
     flat,
     item_log_q,
     pooled,
@@ -36,6 +37,7 @@ def mind(
     last_activation: str = "linear",
     attention: str = "hard",
     power: float | None = None,
+    temperature: float | None = None,
     log_q: bool = True,
     dropout: float = 0.0,
     unknown_rate: float = 0.01,
@@ -48,7 +50,10 @@ def mind(
     has too. Capsules u_j cluster the behaviours (section 3.3); `v_j = MLP([u_j;
     p])`, p the user's other fields, pooled sequences and numbers side by side. In
     training v is read from the v_j with the row's own item (section 3.4) and
-    `P(i | u) ~ exp(v . e_i)`; `predict` gives `max_j v_j . e`.
+    `P(i | u) ~ exp(v . e_i)`; `predict` gives `max_j v_j . e`. With a temperature all
+    v_j and e are divided by their lengths, and `P(i | u) ~ exp(v . e_i / temperature)`,
+    which is not the paper's: vectors of free length start near zero, and want a
+    higher learning rate and more rows than unit vectors do.
 
     Differs: the last layer is linear where the paper has ReLU, since e can be
     negative; the softmax is sampled from the batch's items, corrected for how often
@@ -65,6 +70,7 @@ def mind(
         hidden_units: tuple of ints >= 1. Widths before the vectors' own.
         activation, last_activation: names of Keras activations, or "dice".
         attention, power: mode and power of `LabelAwareAttention`.
+        temperature: number > 0: all vectors have unit length. None: any length.
         log_q: subtract the log of the item's share of the training rows, as the
             vocabulary counted them.
         dropout: number in [0, 1), behind each dense layer but the last.
@@ -82,6 +88,8 @@ def mind(
     _checks.hidden_units(owner, hidden_units=hidden_units)
     _checks.rate(owner, dropout=dropout, unknown_rate=unknown_rate)
     _checks.positive_int(owner, num_interests=num_interests, num_rounds=num_rounds)
+    divisor = 1.0 if temperature is None else temperature
+    _checks.number(owner, above=0, temperature=divisor)
     _checks.boolean(owner, log_q=log_q)
     history = _history(owner, spec, item_id, history)
     counted = item_log_q(owner, spec, item_id) if log_q else None
@@ -122,14 +130,14 @@ def mind(
     item = MaskedPooling("mean", name="mind_item_mean")(item)
 
     interests, item = (
-        keras.layers.Activation("linear", dtype="float32", name=f"mind_{name}")(vector)
+        final(temperature, f"mind_{name}")(vector)
         for name, vector in (("user_vectors", interests), ("item_vector", item))
     )
     return TwoTower(
         keras.Model(inputs["user"], [interests, alive], name="user_tower"),
         keras.Model(inputs["item"], item, name="item_tower"),
         item_id=item_id,
-        temperature=1.0,
+        temperature=divisor,
         log_q=counted,
         attention=LabelAwareAttention(attention, power, name="mind_attention"),
         name=owner,

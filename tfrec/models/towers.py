@@ -100,9 +100,7 @@ def tower(inputs, x, side, name, *, hidden_units, seed, dropout=0.0, **activatio
         name=f"{name}_mlp",
         **{"last_activation": "linear", **activations},
     )(x)
-    # In float32: the 1e-12 that guards a zero vector is none in float16.
-    x = keras.layers.UnitNormalization(dtype="float32", name=f"{name}_unit")(x)
-    return keras.Model(inputs, x, name=f"{side}_tower")
+    return keras.Model(inputs, _unit(f"{name}_unit")(x), name=f"{side}_tower")
 
 
 def plain_tower(inputs, fields, side, name, poolings, **options):
@@ -110,6 +108,16 @@ def plain_tower(inputs, fields, side, name, poolings, **options):
     own = f"{name}_{side}"
     x = flat(pooled(fields, poolings, own), fields.numbers, own)
     return tower(inputs, x, side, name, **options)
+
+
+def final(temperature, name):
+    """The layer behind which a tower's vectors are what is exported.
+
+    They keep their lengths where there is no temperature.
+    """
+    if temperature is None:
+        return keras.layers.Activation("linear", dtype="float32", name=name)
+    return _unit(name)
 
 
 def check_towers(owner, spec, item_id, hidden_units, poolings, **options):
@@ -173,6 +181,11 @@ def check_side(owner, spec, inputs, side):
             list(spec.names),
             "Set the column's `side`.",
         )
+
+
+def _unit(name):
+    # In float32: the 1e-12 that guards a zero vector is none in float16.
+    return keras.layers.UnitNormalization(dtype="float32", name=name)
 
 
 def _matrix(tensor, name):

@@ -10,6 +10,7 @@ from tfrec.models.histories import check_histories
 from tfrec.models.towers import (
     SIDES,
     check_towers,
+    final,
     flat,
     item_log_q,
     pooled,
@@ -23,6 +24,7 @@ def youtube_dnn(
     item_id: str,
     hidden_units: tuple = (256, 128, 64),
     activation: str = "relu",
+    temperature: float | None = None,
     log_q: bool = True,
     dropout: float = 0.0,
     unknown_rate: float = 0.01,
@@ -33,6 +35,9 @@ def youtube_dnn(
     `u = tower([mean of each sequence; fields; numbers])`, activated to the last
     layer, `P(i | u) ~ exp(u . W_i)` (section 3.1). W is a table of its own beside
     the one that histories look up. The item's other columns are not read.
+    With a temperature `P(i | u) ~ exp(cos(u, W_i) / temperature)`, which is not the
+    paper's: vectors of free length start near zero, and want a higher learning rate
+    and more rows than unit vectors do.
 
     Example age (section 3.3) is a Numeric of the context with `serve=False` and
     `scaling` "none" or "log1p": the exported tower then sees age 0.
@@ -46,6 +51,7 @@ def youtube_dnn(
         hidden_units: tuple of ints >= 1. Widths of the tower; the last is that of
             W and of the exported vectors.
         activation: name of a Keras activation, or "dice".
+        temperature: number > 0: both vectors have unit length. None: any length.
         log_q: subtract the log of the item's share of the training rows, as the
             vocabulary counted them.
         dropout: number in [0, 1), behind each dense layer but the last.
@@ -57,8 +63,9 @@ def youtube_dnn(
     """
     owner = "youtube_dnn"
     rates = {"dropout": dropout, "unknown_rate": unknown_rate}
+    divisor = 1.0 if temperature is None else temperature
     check_towers(
-        owner, spec, item_id, hidden_units, ("mean",), temperature=1.0, **rates
+        owner, spec, item_id, hidden_units, ("mean",), temperature=divisor, **rates
     )
     _checks.boolean(owner, log_q=log_q)
     check_histories(owner, spec, item_id)
@@ -87,8 +94,8 @@ def youtube_dnn(
     towers = []
     for side, tensors, vector in (("user", inputs, user), ("item", of_item, item)):
         name = f"{owner}_{side}_vector"
-        vector = keras.layers.Activation("linear", dtype="float32", name=name)(vector)
+        vector = final(temperature, name)(vector)
         towers.append(keras.Model(tensors, vector, name=f"{side}_tower"))
     return TwoTower(
-        *towers, item_id=item_id, temperature=1.0, log_q=counted, name=owner
+        *towers, item_id=item_id, temperature=divisor, log_q=counted, name=owner
     )

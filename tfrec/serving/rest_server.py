@@ -48,7 +48,9 @@ class _Connection(web.RequestHandler):
             begun.append(self._current_request.content)
         for content in begun:
             if not content.is_eof():
-                content.set_exception(web.RequestPayloadError("no chunk looks like this"))
+                content.set_exception(
+                    web.RequestPayloadError("no chunk looks like this")
+                )
                 content.feed_eof()
 
 
