@@ -42,6 +42,8 @@ RETRIEVAL = {
     "sampling_bias_corrected": POOLED,
     "youtube_dnn": TOWERS,
     "mind": TOWERS,
+    "youtube_dnn, unit vectors": POOLED,  # what follows a comma names a variant
+    "mind, unit vectors": POOLED,
 }
 RANKING = {
     "lr": {},
@@ -116,8 +118,8 @@ class Retrieval:
     def model(self, name, rate, seed, train, folder):
         keras.utils.set_random_seed(seed)
         spec = self.columns(name).adapt(train, folder)
-        options = RETRIEVAL[name]
-        model = getattr(models, name)(spec, item_id="movie_id", seed=seed, **options)
+        make, options = getattr(models, name.split(",")[0]), RETRIEVAL[name]
+        model = make(spec, item_id="movie_id", seed=seed, **options)
         model.compile(optimizers.RowSparseAdagrad(rate), losses.InBatchSoftmax())
         rows = train[train["rated_before"] > 0]
         batches = data.from_pandas(

@@ -30,22 +30,26 @@ def table(results):
         name: {metric: [value] for metric, value in values.items()}
         for name, values in results["baselines"].items()
     }
+    shown = {name: name for name in rows}
     for name, seeds in results.get("runs", {}).items():
         if seeds:
-            rows[f"`{name}`"] = {
-                metric: [run[metric] for run in seeds.values()] for metric in names
-            }
+            runs = seeds.values()
+            rows[name] = {metric: [run[metric] for run in runs] for metric in names}
+            model, *variant = name.split(",")
+            shown[name] = ",".join([f"`{model}`", *variant])
     best = {metric: _best(metric, rows) for metric in metrics}
     lines = [["", *metrics, "seeds", "rate, epochs", f"fit, {COST}"]]
     lines.append(["---"] * len(lines[0]))
     for name, values in rows.items():
-        tried = results.get("tuned", {}).get(name.strip("`"))
+        tried = results.get("tuned", {}).get(name)
         cells = [_cell(values[metric], name == best[metric]) for metric in metrics]
         chosen = max(tried, key=lambda one: one["value"]) if tried else None
         seeds = len(values[COST]) if tried else ""
         rate = f"{chosen['rate']}, {chosen['epochs']}" if chosen else ""
         cost = np.mean(values[COST])
-        lines.append([name, *cells, seeds, rate, f"{cost:.0f}" if cost >= 1 else "< 1"])
+        lines.append(
+            [shown[name], *cells, seeds, rate, f"{cost:.0f}" if cost >= 1 else "< 1"]
+        )
     return ["| " + " | ".join(map(str, line)) + " |" for line in lines]
 
 

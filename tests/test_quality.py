@@ -36,15 +36,21 @@ def test_a_table(report, tmp_path):
             "fm": [
                 {"rate": 0.1, "epochs": 4, "value": 0.2},
                 {"rate": 0.2, "epochs": 8, "value": 0.3},
-            ]
+            ],
+            "fm, wide": [{"rate": 0.1, "epochs": 2, "value": 0.1}],
         },
-        "runs": {"fm": {"1": run, "2": {**run, "AUC": 0.6, "CPU s": 5.0}}, "lr": {}},
+        "runs": {
+            "fm": {"1": run, "2": {**run, "AUC": 0.6, "CPU s": 5.0}},
+            "lr": {},
+            "fm, wide": {"1": {**run, "AUC": 0.5, "log-loss": 0.7}},
+        },
     }
     assert report.table(found) == [
         "|  | AUC | log-loss | seeds | rate, epochs | fit, CPU s |",
         "| --- | --- | --- | --- | --- | --- |",
         "| share | **0.650** | 0.600 |  |  | < 1 |",
         "| `fm` | 0.650 (0.071) | **0.500** (0.000) | 2 | 0.2, 8 | 4 |",
+        "| `fm`, wide | 0.500 | 0.700 | 1 | 0.1, 2 | 3 |",
     ]
     document = tmp_path / "doc.md"
     document.write_text("a\n<!-- x -->\nold\n<!-- end of x -->\nb\n")

@@ -56,13 +56,12 @@ def prepare(
         raise Refusal("FAILED_PRECONDITION", text)
     arrays = _inputs(signature, request.inputs, max_fill_bytes)
     outputs = _outputs(signature, request.output_filter)
-    infos = signature.inputs.values()
-    for place, (info, array) in enumerate(zip(infos, arrays, strict=True)):
+    for place, (wanted, array) in enumerate(zip(signature.types, arrays, strict=True)):
         received = tensors.type_of(array)
-        if info.dtype != received:
+        if wanted != received:
             raise Refusal(
                 "INVALID_ARGUMENT",
-                f"Expects arg[{place}] to be {tensors.type_name(info.dtype)} but "
+                f"Expects arg[{place}] to be {tensors.type_name(wanted)} but "
                 f"{tensors.type_name(received)} is provided",
             )
     return Job(signature, outputs, arrays)
@@ -78,9 +77,10 @@ def _inputs(signature: Signature, sent: Any, max_fill_bytes: int) -> list[np.nda
             f"Sent extra: {{{_names(set(sent) - set(known))}}}. "
             f"Missing but required: {{{_names(set(known) - set(sent))}}}.",
         )
-    arrays = []
+    arrays, used = [], 0
     for alias, info in known.items():
         if alias in sent:
+            used += 1
             try:
                 arrays.append(tensors.decode(sent[alias], max_fill_bytes))
             except (ValueError, MemoryError) as error:
@@ -96,7 +96,7 @@ def _inputs(signature: Signature, sent: Any, max_fill_bytes: int) -> list[np.nda
                 f"request {{{_names(sent)}}}, or default input alias set: "
                 f"{_names(defaults)}",
             )
-    if not set(sent) <= set(known):
+    if used < len(sent):
         raise Refusal(
             "INVALID_ARGUMENT",
             "Inputs contains invalid name. Used request inputs: "

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +33,19 @@ class Model:
     labels: Mapping[str, int] = field(default_factory=dict)
     servables: dict[int, Servable] = field(default_factory=dict)
     states: dict[int, State] = field(default_factory=dict)
+
+
+class Held:
+    """Gives a servable that was acquired to a `with`, and releases it behind that."""
+
+    def __init__(self, servable: Servable) -> None:
+        self._servable = servable
+
+    def __enter__(self) -> Servable:
+        return self._servable
+
+    def __exit__(self, *_: object) -> None:
+        self._servable.release()
 
 
 class Repository:
@@ -79,8 +91,7 @@ class Repository:
                 model.servables.pop(version, None)
                 model.states[version] = State(STATES.Value("UNLOADING"))
 
-    @contextlib.contextmanager
-    def hold(self, spec: Any) -> Iterator[Servable]:
+    def hold(self, spec: Any) -> Held:
         """The servable that a ModelSpec means; it stays loaded within the `with`.
 
         Raises: `Refusal`.
@@ -88,10 +99,7 @@ class Repository:
         with self._lock:
             servable = self._find(spec)
             servable.acquire()
-        try:
-            yield servable
-        finally:
-            servable.release()
+        return Held(servable)
 
     def _find(self, spec: Any) -> Servable:
         name = spec.name

@@ -108,6 +108,7 @@ class Signature:
     def __init__(self, servable: Servable, name: str, definition: Any) -> None:
         self.name = name
         self.inputs = {key: definition.inputs[key] for key in sorted(definition.inputs)}
+        self.types = [info.dtype for info in self.inputs.values()]
         self.outputs = {
             key: definition.outputs[key].name for key in sorted(definition.outputs)
         }

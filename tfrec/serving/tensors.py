@@ -30,6 +30,7 @@ DTYPES = {  # NumPy's, where TensorFlow's name is not its name
     "bfloat16": ml_dtypes.bfloat16,
 }
 MAX_FILL_BYTES = 4 * 2**20
+FEW = 32  # values: an array of their list is made sooner than one of the field
 STRING_OVERHEAD = 32  # bytes TensorFlow and NumPy hold for a string beside its text
 
 
@@ -81,6 +82,9 @@ def type_name(number: int) -> str:
 
 def type_of(array: np.ndarray) -> int:
     """The DataType of an array; objects, bytes and text are strings."""
+    number = NUMBERS.get(array.dtype)
+    if number is not None:
+        return number
     if array.dtype.kind in "OSU":
         return STRING
     number = NUMBERS.get(array.dtype.newbyteorder("="))
@@ -161,8 +165,8 @@ def _string_list(content: bytes, count: int) -> np.ndarray:
 
 def _values(kind: Kind, proto: Any) -> np.ndarray:
     values = getattr(proto, kind.values)
-    if kind.number == STRING:
-        return np.array(values[:], object)
+    if kind.number == STRING or len(values) <= FEW:
+        values = values[:]
     if kind.values == "half_val":
         return np.array(values, np.int32).astype(np.uint16).view(kind.dtype)
     if kind.values == "int_val":
@@ -176,7 +180,7 @@ def _values(kind: Kind, proto: Any) -> np.ndarray:
 
 def _fill(values: np.ndarray, count: int, max_fill_bytes: int) -> np.ndarray:
     if len(values) >= count:
-        return values[:count]
+        return values[:count] if len(values) > count else values
     if values.dtype == object:
         last: Any = values[-1] if len(values) else b""
         size = STRING_OVERHEAD + len(last)
