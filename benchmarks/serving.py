@@ -50,9 +50,14 @@ class Process:
         self.port = int(line.strip().rsplit(":", 1)[-1])
 
     def cpu(self):
-        """Seconds of CPU time, of all its threads."""
-        told = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1]
-        return sum(map(int, told.split()[11:13])) / TICKS
+        """Seconds of CPU time, of all its threads and those of its children."""
+        own = Path(f"/proc/{self._process.pid}")
+        children = (own / "task" / own.name / "children").read_text().split()
+        ticks = 0
+        for pid in (own.name, *children):
+            told = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1]
+            ticks += sum(map(int, told.split()[11:13]))
+        return ticks / TICKS
 
     def stop(self):
         self._process.terminate()
@@ -91,7 +96,7 @@ def median(answers):
 
 
 def compare(root, options):
-    """The small ranker: ours, the naive server, the echo."""
+    """The small ranker: ours in one process and in two, the naive server, the echo."""
     file = root / "ranker.request"
     echo_file = root / "echo.answer"
     server = ours(root / "models" / "ranker")
@@ -100,6 +105,7 @@ def compare(root, options):
     peers = HERE / "systems" / "serving_peers.py"
     servers = {
         "tfrec": server,
+        "tfrec --processes=2": ours(root / "models" / "ranker", "--processes=2"),
         "naive": Process(peers, "naive", root / "models" / "ranker" / "1"),
         "echo": Process(peers, "echo", echo_file),
     }
@@ -114,11 +120,20 @@ def compare(root, options):
                 rounds[name].append(answer)
         for name, answers in rounds.items():
             found[f"{name}, {clients}"] = median(answers)
+    per_second = {
+        name: np.array([answer["per_second"] for answer in answers])
+        for name, answers in rounds.items()
+    }
+    mine = per_second.pop("tfrec")
+    ratios = {  # within a round: a machine is not equally fast all the time
+        name: round(float(np.median(mine / other)), 3)
+        for name, other in per_second.items()
+    }
     one = ask_in_python(servers["tfrec"].port, file.read_bytes())
     found["tfrec, 1 client made with grpcio"] = one
     for server in servers.values():
         server.stop()
-    return found
+    return found, ratios
 
 
 def ask_in_python(port, data, rounds=1500):
@@ -133,16 +148,24 @@ def ask_in_python(port, data, rounds=1500):
 
 
 def direct(root, rounds=1500):
-    """Calling the graph in this process, with nothing between."""
+    """Calling the graph in this process, with nothing between; and the handler."""
+    from tfrec.serving.repository import Repository
     from tfrec.serving.servable import Servable
+    from tfrec.serving.services import Services
 
     folder = root / "models" / "ranker" / "1"
     inputs = servables.ranker_inputs()
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    signature = Servable("ranker", 1, folder).signatures["serving_default"]
+    servable = Servable("ranker", 1, folder)
+    signature = servable.signatures["serving_default"]
+    repository = Repository()
+    repository.publish(servable)
+    services = Services(repository)
+    data = (root / "ranker.request").read_bytes()
     ways = {
         "signature": lambda: serve(x=tf.constant(inputs["x"]))["score"].numpy(),
         "session callable": lambda: signature.run(("score",), [inputs["x"]]),
+        "handler, bytes to bytes": lambda: _finish(services.predict(data, None)),
     }
     found = {}
     for name, way in ways.items():
@@ -153,6 +176,15 @@ def direct(root, rounds=1500):
             times.append(time.perf_counter() - begin)
         found[name] = round(1000 * float(np.median(times[100:])), 3)
     return found
+
+
+def _finish(answering):
+    """Runs what waits for nothing, without a loop."""
+    try:
+        answering.send(None)
+    except StopIteration as answered:
+        return answered.value
+    raise RuntimeError("the handler waits")
 
 
 def user_tower(root, options):
@@ -290,13 +322,11 @@ def prepare(root):
 def targets(found):
     """(what, wanted, found, whether it is met)."""
     compared, user = found["compare"], found["user_tower"]
-    per_second = {name: one.get("per_second") for name, one in compared.items()}
-    mine = per_second[f"tfrec, {CLIENTS}"]
-    naive = mine / per_second[f"naive, {CLIENTS}"]
-    echo = mine / per_second[f"echo, {CLIENTS}"]
+    naive, echo = found["ratios"]["naive"], found["ratios"]["echo"]
     cpu = user["32"]["cpu_ms"]
-    client = compared["tfrec, 1 client made with grpcio"]["p50_ms"]
-    ratio = client / found["direct_ms"]["signature"]
+    alone = found["direct_ms"]["signature"]
+    ratio = compared["tfrec, 1"]["p50_ms"] / alone
+    grpcio = compared["tfrec, 1 client made with grpcio"]["p50_ms"] / alone
     during, other = found["switch"]["during"], found["switch"]["else"]
     calm = during["p99_ms"] / other["p99_ms"]
     rows = [
@@ -308,7 +338,12 @@ def targets(found):
         ),
         ("requests/s beside the echo", ">= 40 %", f"{100 * echo:.0f} %", echo >= 0.4),
         ("CPU of a user tower, 32 clients", "<= 0.6 ms", f"{cpu:.2f} ms", cpu <= 0.6),
-        ("one client's p50 beside the graph", "<= 2 x", f"{ratio:.2f} x", ratio <= 2),
+        (
+            "one client's p50 beside the graph",
+            "<= 2 x",
+            f"{ratio:.2f} x; made with grpcio {grpcio:.2f} x",
+            ratio <= 2,
+        ),
         ("p99 during a switch beside else", "as else", f"{calm:.2f} x", calm <= 1.2),
     ]
     return [[what, wanted, got, bool(met)] for what, wanted, got, met in rows]
@@ -376,12 +411,14 @@ def main():
             f"{n} {importlib.metadata.version(n)}" for n in ("tensorflow", "grpcio")
         ]
         load_average = os.getloadavg()[0]
+        compared, ratios = compare(root, options)
         found = {
             "machine": f"{', '.join(versions)}, {os.cpu_count()} cores; the client "
             f"shares them, and {load_average:.1f} other processes wanted them when "
             "the run began.",
             "direct_ms": direct(root),
-            "compare": compare(root, options),
+            "compare": compared,
+            "ratios": ratios,
             "user_tower": user_tower(root, options),
             "overload": overload(root, options),
             "switch": switch(root),

@@ -59,16 +59,17 @@ class GraphCall:
 
         Raises: `ValueError` on an array of more than `MOST_DIMENSIONS`.
         """
-        for name, array in zip(self._feeds, arrays, strict=True):
+        for place, array in enumerate(arrays):
             if array.ndim > MOST_DIMENSIONS:
-                text = f"{name} has {array.ndim} dimensions, at most {MOST_DIMENSIONS}"
-                raise ValueError(f"{text} are taken")
-        run = self._callables.get(_limit(seconds))
+                text = f"{self._feeds[place]} has {array.ndim} dimensions, at most "
+                raise ValueError(f"{text}{MOST_DIMENSIONS} are taken")
+        limit = _limit(seconds)
+        run = self._callables.get(limit)
         if run is None:
             run = self._made(0)  # whoever has no limit must not wait for its making
-            run = self._made(_limit(seconds))
-        results = [_array(result) for result in run(*arrays)]
-        return [results[place] for place in self._places]
+            run = self._made(limit)
+        results = run(*arrays)
+        return [_array(results[place]) for place in self._places]
 
     def warm(self, seconds: float | None) -> bool:
         """True when a run with this limit has nothing to make any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+ONE_BYTE = [bytes([value]) for value in range(128)]
 BYTES = 2  # wire type of everything that carries its length
 
 
@@ -13,6 +14,8 @@ def varint(value: int) -> bytes:
     >>> varint(300).hex()
     'ac02'
     """
+    if value < 128:
+        return ONE_BYTE[value]
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)

@@ -99,7 +99,7 @@ class Histogram(Counter):
         """Counts one value."""
         place = bisect_left(self._bounds, value)
         with self._lock:
-            cell = self._cell(labels)
+            cell = self._cells.get(labels) or self._cell(labels)
             cell[place] += 1
             cell[-1] += value
 

@@ -200,4 +200,4 @@ def _metadata(signatures: Mapping[str, Any]) -> Any:
 
 def size_of(arrays: Iterable[np.ndarray]) -> int:
     """Bytes of all arrays."""
-    return sum(array.nbytes for array in arrays)
+    return sum([array.nbytes for array in arrays])

@@ -6,6 +6,7 @@ fields that clients read cost as little as `tensor_content`.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -212,8 +213,7 @@ def encode(array: np.ndarray, *, content: bool = False) -> bytes:
     """
     array = np.asarray(array)
     kind = KINDS[type_of(array)]
-    sizes = (packing.field(2, b"\x08" + packing.varint(n)) for n in array.shape)
-    head = b"\x08" + packing.varint(kind.number) + packing.field(2, b"".join(sizes))
+    head = _head(kind.number, array.shape)
     if not array.size:
         return head
     if kind.number == STRING:
@@ -225,6 +225,13 @@ def encode(array: np.ndarray, *, content: bool = False) -> bytes:
     if kind.values == "half_val":
         array = np.ascontiguousarray(array).view(np.uint16)
     return head + packing.field(kind.field, packing.varints(array))
+
+
+@functools.lru_cache(1024)
+def _head(number: int, shape: tuple[int, ...]) -> bytes:
+    """The fields `dtype` and `tensor_shape`."""
+    sizes = [packing.field(2, b"\x08" + packing.varint(size)) for size in shape]
+    return b"\x08" + packing.varint(number) + packing.field(2, b"".join(sizes))
 
 
 def _text(value: Any) -> bytes:
