@@ -172,6 +172,7 @@ def expected(spec, name, cells):
     return rows
 
 
+@pytest.mark.slow
 @given(frame=frames())
 def test_training_and_serving_make_the_same_ids(spec, encoder, served, loaded, frame):
     columns = read_columns(frame, spec.names)

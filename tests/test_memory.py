@@ -94,6 +94,7 @@ print(_memory.keep_freed())
 """
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize(
     ("environment", "told"),

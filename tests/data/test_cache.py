@@ -75,6 +75,7 @@ def test_written_once_and_read_afterwards(spec, path, tmp_path, encoded):
     assert ids.dtype == np.int32 and ids.shape == (1000, 1)
 
 
+@pytest.mark.slow
 def test_a_stale_cache_is_written_anew(rows, spec, path, tmp_path, encoded):
     options = {"cache": tmp_path / "ids"}
     from_parquet(path, spec, **options)

@@ -43,6 +43,7 @@ def reader(request, tmp_path):
     return lambda **options: from_parquet(path, SPEC, **cache, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 7])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_shards_are_disjoint_and_complete(reader, count, shuffle):

@@ -16,6 +16,7 @@ ITEMS = ["a", "b", "c", "a", "b", "b", "c", "d"]
 TIMES = [1, 2, 3, 2, 1, 1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "hit_rate", "ndcg"),
     [

@@ -372,6 +372,7 @@ def test_pair_ids_agree(case):
     assert served == vectors.pair_id.encode()
 
 
+@pytest.mark.slow
 def test_interests_are_merged_without_duplicates(case, tmp_path):
     model = models.mind(case.spec, item_id="item", num_interests=3, seed=0)
     place = export.save_recommender(

@@ -162,6 +162,7 @@ def test_no_table_of_the_other_side(exported):
     assert assets["item_tower"] == ["item.txt", "tags.txt"]
 
 
+@pytest.mark.slow
 def test_a_process_without_tfrec_gets_the_same(fitted, exported, tmp_path):
     arrays = wire(
         fitted.spec, fitted.log, served_names(fitted.spec, "user", "context", "item")
@@ -224,6 +225,7 @@ def test_nothing_half_written(fitted, tmp_path, monkeypatch):
     assert left == []
 
 
+@pytest.mark.slow
 def test_refuses_a_model_that_cannot_be_verified(fitted, tmp_path):
     import keras
 
@@ -254,6 +256,7 @@ def test_errors(fitted, tmp_path):
         export.save(fitted.ranker, fitted.spec, tmp_path, nonsense=1)
 
 
+@pytest.mark.slow
 def test_columns_made_of_others(tmp_path):
     log = pd.DataFrame(
         {

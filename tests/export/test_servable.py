@@ -45,6 +45,7 @@ def test_the_users_half_runs_once(tmp_path):
     np.testing.assert_array_equal(many, [7 + 7] * 7)
 
 
+@pytest.mark.slow
 def test_all_rows_and_batch_outputs_for_servers_that_batch(exported):
     """With equal first dimensions in, every output has that dimension."""
     for servable in ("user_tower", "item_tower", "ranker"):
@@ -55,6 +56,7 @@ def test_all_rows_and_batch_outputs_for_servers_that_batch(exported):
         assert all(shape.rank >= 1 and shape[0] is None for shape in shapes)
 
 
+@pytest.mark.slow
 def test_towers_tell_their_pair(exported):
     told = set()
     for servable in ("user_tower", "item_tower"):

@@ -112,6 +112,7 @@ def test_with_every_optimizer(make):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_predictions_and_exports_have_no_xla():
     model = compiled(compile_dense(small()))
     names = [tensor.name for tensor in model.inputs]

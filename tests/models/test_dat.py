@@ -149,6 +149,7 @@ def test_towers_hold_their_own_augmented_table(colours):
     )
 
 
+@pytest.mark.slow
 def test_saving(colours, x, tmp_path):
     inputs, r, w = x
     model = make(colours, category="colour", mimic=(0.1, 0.2), alignment=0.3)

@@ -41,6 +41,7 @@ def test_matches_the_paper(
     np.testing.assert_allclose(model(x), wanted, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", FORMS)
 def test_forms_are_those_of_the_layer(options, spec, frame, ids_of, layer_outputs):
     model = dcn(spec, **SMALL, **options)

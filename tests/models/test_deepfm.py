@@ -134,6 +134,7 @@ def test_one_user_row_meets_many_items(fitted, x):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [

@@ -32,6 +32,7 @@ def test_towers_are_those_of_dssm(spec, frame):
         np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.slow
 def test_it_counts_what_it_trains_on(spec, frame):
     model = make(spec, frequency_rate=0.05, num_hashes=2)
     layer = model.frequency

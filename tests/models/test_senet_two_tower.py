@@ -67,6 +67,7 @@ def test_each_tower_has_gates_of_its_own(spec):
     assert len(paths[0]) == len(paths[1]) == 2 and not paths[0] & paths[1]
 
 
+@pytest.mark.slow
 def test_saving(spec, frame, x, tmp_path):
     model = make(spec)
     rows = from_pandas(frame, spec, batch_size=32)

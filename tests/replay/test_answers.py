@@ -11,6 +11,7 @@ from tfrec.serving import inference
 from tfrec.serving.servable import Servable
 
 
+@pytest.mark.slow
 def test_the_same_version_gives_the_same(tmp_path, write_log, exported):
     write_log(tmp_path / "log")
     report = replay.replay(tmp_path / "log", exported[0])
@@ -21,6 +22,7 @@ def test_the_same_version_gives_the_same(tmp_path, write_log, exported):
     assert "different  0" in str(report) and "p99" in str(report)
 
 
+@pytest.mark.slow
 def test_another_version_differs(tmp_path, write_log, exported):
     write_log(tmp_path / "log")
     report = replay.replay(tmp_path / "log", exported[1], tolerance=1e-7)
@@ -37,6 +39,7 @@ def test_another_version_differs(tmp_path, write_log, exported):
     assert report.largest["logit"] == pytest.approx(max(gaps), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_told(tmp_path, write_log, exported):
     records = write_log(tmp_path / "log")
     bad = prediction_log_pb2.PredictionLog.FromString(records[0])
@@ -47,6 +50,7 @@ def test_what_is_refused_is_told(tmp_path, write_log, exported):
     assert "INVALID_ARGUMENT: input size does not match" in str(report)
 
 
+@pytest.mark.slow
 def test_nothing_to_compare_is_not_the_same(tmp_path, write_log, exported):
     (record, *_) = write_log(tmp_path / "log")
     log = prediction_log_pb2.PredictionLog.FromString(record)
@@ -56,6 +60,7 @@ def test_nothing_to_compare_is_not_the_same(tmp_path, write_log, exported):
     assert (report.requests, report.compared, report.same) == (1, 0, False)
 
 
+@pytest.mark.slow
 def test_classify_and_regress(tmp_path, write_log, exported):
     servable = Servable("ranker", 1, exported[0])
     example = tf.train.Example()
@@ -103,6 +108,7 @@ def test_differences(found, wanted, gap):
     assert answers._gap(found, wanted) == gap
 
 
+@pytest.mark.slow
 def test_a_bad_tolerance(tmp_path, exported):
     with pytest.raises(ValueError, match="`tolerance` must be a number >= 0"):
         replay.replay(tmp_path, exported[0], tolerance=-1)

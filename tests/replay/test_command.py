@@ -5,6 +5,7 @@ import pytest
 from tfrec.cli import main
 
 
+@pytest.mark.slow
 def test_replay(tmp_path, write_log, exported, capsys):
     log, (one, two) = str(tmp_path / "log"), map(str, exported)
     write_log(tmp_path / "log")
@@ -15,6 +16,7 @@ def test_replay(tmp_path, write_log, exported, capsys):
     assert main(["log", "replay", log, two, "--tolerance=1e9"]) == 0
 
 
+@pytest.mark.slow
 def test_warmup(tmp_path, write_log, capsys):
     write_log(tmp_path / "log")
     log, file = str(tmp_path / "log"), str(tmp_path / "file")
@@ -22,6 +24,7 @@ def test_warmup(tmp_path, write_log, capsys):
     assert capsys.readouterr().out == f"2 requests in {file}\n"
 
 
+@pytest.mark.slow
 def test_skew(tmp_path, write_log, exported, capsys):
     write_log(tmp_path / "log")
     rows = str(exported[0].parents[2] / "rows.parquet")

@@ -11,6 +11,7 @@ from tfrec.serving import warmup
 from tfrec.serving.servable import Servable
 
 
+@pytest.mark.slow
 def test_files_in_order_of_time(tmp_path, write_log):
     one, other = (tmp_path / f"{n}.requests.tfrecord" for n in "ba")
     records = write_log(one)
@@ -25,6 +26,7 @@ def test_files_in_order_of_time(tmp_path, write_log):
     assert len(list(replay.read(f"{tmp_path}/a*"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 5, 40])
 def test_what_is_cut_off_is_left_out(tmp_path, write_log, caplog, cut):
     path = tmp_path / "a.requests.tfrecord"
@@ -41,6 +43,7 @@ def test_a_log_that_is_not_there(tmp_path):
         list(replay.read(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_log_becomes_a_warm_up_file(tmp_path, write_log, exported):
     write_log(tmp_path / "log")
     target = tmp_path / "version" / warmup.FILE

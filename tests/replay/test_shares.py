@@ -6,6 +6,7 @@ import pytest
 from tfrec import replay
 
 
+@pytest.mark.slow
 def test_shares_of_both(tmp_path, write_log, exported):
     """Users asked: a, new, none. Items: x; y q x; y y. Histories: one x each."""
     write_log(tmp_path / "log")
@@ -24,6 +25,7 @@ def test_shares_of_both(tmp_path, write_log, exported):
     assert list(table.index) == ["user", "history", "item"]  # worst first
 
 
+@pytest.mark.slow
 def test_rows_in_memory(tmp_path, write_log, exported):
     write_log(tmp_path / "log")
     rows = pd.read_parquet(exported[0].parents[2] / "rows.parquet")

@@ -93,6 +93,7 @@ def vectors(server, movies):
         return client.item_embedding(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["grpc", "http"])
 def test_ovmsclient(kind, server, rest_port, vectors):
     """It asks for version 0 unless told otherwise, which no server has."""
