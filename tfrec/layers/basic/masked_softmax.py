@@ -21,12 +21,10 @@ def masked_softmax(scores, mask=None):
     wide = ops.cast(scores, "float32")
     if mask is not None:
         wide = ops.where(mask, wide, MASKED)
-    # Less the largest, not less the logarithm of the sum: that loses the sum itself
-    # where scores are large. Where nothing is real the weights are 0.
-    top = ops.max(wide, axis=-1, keepdims=True, initial=MASKED)
-    raised = ops.exp(wide - ops.stop_gradient(top))
-    if mask is not None:
-        raised = ops.where(mask, raised, 0.0)
-    total = ops.sum(raised, axis=-1, keepdims=True)
-    weights = raised / ops.where(total == 0, 1.0, total)
+    if wide.shape[-1] == 1:
+        weights = ops.ones_like(wide)
+    else:
+        weights = ops.softmax(wide)
+    if mask is not None:  # where nothing is real, all of a row
+        weights = ops.where(mask, weights, 0.0)
     return ops.cast(weights, scores.dtype)
