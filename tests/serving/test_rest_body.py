@@ -92,6 +92,20 @@ def test_malformed_chunks(web, pause, body):
     assert web.ask(PREDICT, BODY)[0] == 200
 
 
+def test_a_malformed_chunk_at_any_moment(web):
+    """Between the head's arrival and the first look at the body, too."""
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for step in range(500):
+        with socket.create_connection(("127.0.0.1", web.port), timeout=20) as raw:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.sendall(head.encode())
+            end = time.perf_counter() + step * 1e-6
+            while time.perf_counter() < end:
+                pass
+            raw.sendall(b"1\r\n{zz")
+            assert raw.makefile("rb").readline().split()[1] == b"400"
+
+
 def test_bodies_at_a_time_are_bounded(start_web):
     """Eight of the largest size are held; who comes then comes too early."""
     bodies = Bodies(1000)

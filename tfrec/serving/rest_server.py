@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
@@ -24,7 +25,7 @@ class _Thought(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, HttpProcessingError)
+        return not isinstance(error, (HttpProcessingError, web.RequestPayloadError))
 
 
 logger = logging.getLogger(__name__)
@@ -38,16 +39,15 @@ class _Connection(web.RequestHandler):
     reader waits for its whole time.
     """
 
+    content: Any = None  # the body of the request that is answered
+
     def data_received(self, data: bytes) -> None:
         """Parses what came; ends the bodies that cannot go on."""
         super().data_received(data)
         if not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
             return
-        begun = [content for _, content in self._messages]
-        if self._current_request is not None:
-            begun.append(self._current_request.content)
-        for content in begun:
-            if not content.is_eof():
+        for content in (self.content, *(content for _, content in self._messages)):
+            if content is not None and not content.is_eof():
                 content.set_exception(
                     web.RequestPayloadError("no chunk looks like this")
                 )
@@ -59,6 +59,12 @@ class _Connections(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+    def _make_request(
+        self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any
+    ) -> web.BaseRequest:
+        protocol.content = payload
+        return super()._make_request(message, payload, protocol, writer, task)
 
 
 class RestServer:
