@@ -53,8 +53,10 @@ def din(
     """
     owner = "din"
     check_spec(owner, spec)
-    _checks.hidden_units(owner, attention_units=attention_units)
-    _checks.rate(owner, unknown_rate=unknown_rate)
+    _checks.hidden_units(
+        owner, hidden_units=hidden_units, attention_units=attention_units
+    )
+    _checks.rate(owner, dropout=dropout, unknown_rate=unknown_rate)
     _checks.number(owner, 0, l2=l2)
     inputs = tower_inputs(owner, spec)
     histories = _histories(owner, spec)

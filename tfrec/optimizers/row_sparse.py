@@ -138,12 +138,6 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
 
     def _slot(self, variable, name, alone):
         """A slot, on its variable's device: outside of the step no scope says it."""
-        if alone:
-            with tf.device(variable.value.device):
-                return self._made_slot(variable, name)
-        return self._made_slot(variable, name)
-
-    def _made_slot(self, variable, name):
         shape = tuple(self.slot_shape(variable, name))
         start = self.start_of(name)
 
@@ -151,16 +145,18 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
         def initializer(_, dtype):
             return tf.fill(shape, tf.constant(start, dtype))
 
-        if shape == tuple(variable.shape):
-            return self.add_variable_from_reference(
-                variable, name=name, initializer=initializer
+        place = tf.device(variable.value.device) if alone else contextlib.nullcontext()
+        with place:
+            if shape == tuple(variable.shape):
+                return self.add_variable_from_reference(
+                    variable, name=name, initializer=initializer
+                )
+            return self.add_variable(
+                shape,
+                initializer=initializer,
+                dtype=variable.dtype,
+                name=f"{variable.path.replace('/', '_')}_{name}",
             )
-        return self.add_variable(
-            shape,
-            initializer=initializer,
-            dtype=variable.dtype,
-            name=f"{variable.path.replace('/', '_')}_{name}",
-        )
 
     def apply(self, grads, trainable_variables=None):
         grads = list(grads)
