@@ -24,10 +24,16 @@ class Fake(Servable):
     def __init__(self, name, version):
         self.name, self.version = name, version
         self._users, self._lock = 0, threading.Lock()
-        self.closed = False
+        self.closes, self.gate = 0, None
+
+    @property
+    def closed(self):
+        return self.closes > 0
 
     def close(self):
-        self.closed = True
+        self.closes += 1
+        if self.gate:
+            self.gate.wait(30)
 
 
 class World:
@@ -338,3 +344,34 @@ def test_close_frees_what_is_loaded(make):
     world.manager.close()
     assert servable.closed
     assert os.listdir(Path(world.root)) == ["m"]
+
+
+def test_close_in_the_middle_of_an_unloading(make):
+    world = make()
+    world.write("m", 1)
+    world.set(world.source("m"))
+    with world.hold("m") as servable:
+        servable.gate = threading.Event()
+    world.set()
+    until(lambda: servable.closed)
+    closing = threading.Thread(target=world.manager.close)
+    closing.start()
+    until(lambda: "manager" not in [one.name for one in threading.enumerate()])
+    servable.gate.set()
+    closing.join(30)
+    assert servable.closes == 1
+    assert world.states("m") == {1: "END"}
+
+
+def test_close_with_loads_that_wait(make, caplog):
+    world = make()
+    world.write("m", 1, 2)
+    gate = world.gates["m", 1] = world.gates["m", 2] = threading.Event()
+    done = world.manager.set([world.source("m", latest=None)])
+    until(lambda: world.loads)
+    world.manager.close()
+    gate.set()
+    assert len(world.loads) == 1
+    assert not caplog.records
+    with pytest.raises(Refusal, match="stopping"):
+        done.result(30)

@@ -149,11 +149,17 @@ class Manager:
         self._thread.join()
         self._loading.shutdown(wait=False, cancel_futures=True)
         self._closing.shutdown(wait=True)
+        while not self._events.empty():  # what the threads did since, for one
+            self._handle(self._events.get())
+        stopping = Refusal("UNAVAILABLE", "The server is stopping")
+        while self._orders:
+            self._orders.pop().done.set_exception(stopping)
         for model in self._models.values():
             for version, slot in model.slots.items():
                 if slot.servable and slot.state in (LOADING, AVAILABLE, UNLOADING):
                     self._repository.withdraw((slot.servable.name, version))
                     slot.servable.close()
+                    slot.servable, slot.state = None, END
 
     def _stop(self) -> None:
         self._stopping = True
@@ -164,14 +170,22 @@ class Manager:
                 event = self._events.get(timeout=self._pause())
             except queue.Empty:
                 event = None
-            try:
-                if event is not None:
-                    event()
-                if time.monotonic() >= self._next_poll:
-                    self._poll()
-                self._step()
-            except Exception:
-                logger.exception("the manager failed in a way nobody thought of")
+            self._handle(event)
+            self._handle(self._look)
+
+    def _handle(self, event: Callable[[], None] | None) -> None:
+        """Does what came; a fault of it ends nothing else."""
+        try:
+            if event is not None:
+                event()
+        except Exception:
+            logger.exception("the manager failed in a way nobody thought of")
+
+    def _look(self) -> None:
+        """Polls when it is time, and does what is due."""
+        if time.monotonic() >= self._next_poll:
+            self._poll()
+        self._step()
 
     def _pause(self) -> float:
         """Seconds until something is due."""
@@ -359,8 +373,12 @@ class Manager:
         then: Callable[[Future[object]], None],
     ) -> None:
         """Runs `work` in a thread and `then` in the manager's own."""
-        future: Future[object] = pool.submit(work)
-        future.add_done_callback(lambda made: self._events.put(lambda: then(made)))
+
+        def tell(made: Future[object]) -> None:
+            if not made.cancelled():  # a load that waited when all was closed
+                self._events.put(lambda: then(made))
+
+        pool.submit(work).add_done_callback(tell)
 
     def _loaded(
         self, name: str, model: Managed, version: int, slot: Slot, made: Future[object]
