@@ -286,6 +286,19 @@ def test_the_first_set_waits_for_a_version(make):
     done.result(20)
 
 
+def test_a_version_taken_away_while_the_first_set_loads_it(make):
+    world = make(poll_seconds=30.0, retries=5)
+    world.write("m", 1, 2)
+    world.broken["m", 2] = ServingError("its files are gone", "NOT_FOUND")
+    gate = world.gates["m", 2] = threading.Event()
+    done = world.manager.set([world.source("m")], first=True)
+    until(lambda: world.loads)
+    shutil.rmtree(world.root / "m" / "2")
+    gate.set()
+    done.result(20)
+    assert world.states("m")[1] == "AVAILABLE"
+
+
 def test_labels_name_what_is_available(make):
     world = make()
     world.write("m", 1, 2, 3)

@@ -391,6 +391,8 @@ class Manager:
                 slot.servable, slot.error = servable, None
                 slot.pair = self._pairs.of(slot.folder)
             return
+        if self._poll_seconds > 0:  # it may have been taken away meanwhile
+            self._next_poll = 0.0
         if not isinstance(error, ServingError):
             error = broken(name, version, slot.folder, error)
         if slot.settling.changed():
