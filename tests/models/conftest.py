@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfrec.data import from_pandas
+from tfrec.embeddings import EmbeddingTable
 from tfrec.features import (
     Bucketized,
     Categorical,
@@ -45,6 +46,17 @@ def spec(frame, tmp_path_factory):
     """All columns, one label."""
     spec = FeatureSpec(COLUMNS, labels=["click"])
     return spec.adapt(frame, tmp_path_factory.mktemp("spec"))
+
+
+@pytest.fixture(autouse=True)
+def no_table_before_all_arguments_are_checked(request, monkeypatch):
+    """A table may have gigabytes: bad arguments are refused before it is made."""
+
+    def build(layer, shape):
+        raise AssertionError(f"{layer.name} is made before an argument is refused")
+
+    if request.function.__name__ == "test_bad_arguments":
+        monkeypatch.setattr(EmbeddingTable, "build", build)
 
 
 @pytest.fixture

@@ -2,15 +2,15 @@ import keras
 import numpy as np
 import pytest
 
-from tfrec.models.logits import deep_logit, summed, weighted
+from tfrec.models.logits import deep_part, summed, weighted
 
 X = np.random.default_rng(0).normal(size=(5, 3, 2)).astype("float32")
 
 
 def test_the_deep_part_ends_in_one_linear_unit():
     inputs = keras.Input((3, 2))
-    logit = deep_logit("m", inputs, hidden_units=(4,), batch_norm=True, seed=1)
-    model = keras.Model(inputs, logit)
+    deep = deep_part("m", hidden_units=(4,), batch_norm=True, seed=1)
+    model = keras.Model(inputs, deep(inputs))
     mlp = model.get_layer("m_deep")
     assert mlp.hidden_units == (4, 1) and mlp.last_activation == "linear"
     assert mlp.batch_norm and mlp.seed == 1
@@ -48,4 +48,4 @@ def test_terms_add_up_in_float32(count):
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        deep_logit("m", keras.Input((3,)), **{"hidden_units": (2,), **arguments})
+        deep_part("m", **{"hidden_units": (2,), **arguments})

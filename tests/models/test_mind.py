@@ -375,7 +375,10 @@ def test_an_attention_is_a_layer_of_its_kind():
         ({"hidden_units": 8}, "mind: `hidden_units` must be a tuple of ints >= 1"),
         ({"activation": "relo"}, "`activation` must be the name of a Keras activation"),
         ({"last_activation": "x"}, "`last_activation` must be the name of a Keras"),
-        ({"attention": "soft"}, "`mode` must be one of 'hard', 'pow', 'scale'"),
+        (
+            {"attention": "soft"},
+            "mind: `attention` must be one of 'hard', 'pow'",
+        ),
         ({"power": 2}, "`power` must be None with mode 'hard'"),
         ({"temperature": -1}, "mind: `temperature` must be a number > 0"),
         ({"log_q": 1}, "mind: `log_q` must be True or False"),

@@ -90,9 +90,9 @@ def test_contract(spec, frame):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"cin_units": ()}, "CIN: `hidden_units` must have at least one layer"),
-        ({"cin_units": (3, 2), "split_half": True}, "`hidden_units` must be even but"),
-        ({"cin_activation": "x"}, "CIN: `activation` must be the name of a Keras"),
+        ({"cin_units": ()}, "xdeepfm: `cin_units` must have at least one layer"),
+        ({"cin_units": (3, 2), "split_half": True}, "`cin_units` must be even but"),
+        ({"cin_activation": "x"}, "xdeepfm: `cin_activation` must be the name of"),
         ({"hidden_units": 8}, "xdeepfm: `hidden_units` must be a tuple of ints >= 1"),
         ({"activation": "relo"}, "`activation` must be the name of a Keras activation"),
         ({"dropout": 1}, r"xdeepfm: `dropout` must be a number in \[0, 1\)"),

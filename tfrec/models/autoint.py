@@ -7,7 +7,7 @@ from tfrec.features import FeatureSpec
 from tfrec.layers.interaction.self_attention_interaction import (
     SelfAttentionInteraction,
 )
-from tfrec.models.logits import deep_logit, summed, weighted
+from tfrec.models.logits import deep_part, summed, weighted
 from tfrec.models.ranker_parts import ranker_parts
 
 
@@ -49,25 +49,30 @@ def autoint(
     """
     owner = "autoint"
     _checks.positive_int(owner, num_layers=num_layers)
-    _checks.hidden_units(owner, hidden_units=hidden_units)
+    deep = deep_part(
+        owner,
+        hidden_units=hidden_units,
+        activation=activation,
+        dropout=dropout,
+        seed=seed,
+    )
+    attentions = [
+        SelfAttentionInteraction(
+            num_heads,
+            units,
+            scale,
+            None if seed is None else seed + 4 * layer,  # 4 kernels a layer
+            name=f"autoint_{layer}",
+        )
+        for layer in range(num_layers)
+    ]
     parts = ranker_parts(
         owner, spec, linear=False, unknown_rate=unknown_rate, l2=l2, seed=seed
     )
     fields = parts.fields
-    for layer in range(num_layers):
-        own_seed = None if seed is None else seed + 4 * layer  # 4 kernels a layer
-        fields = SelfAttentionInteraction(
-            num_heads, units, scale, own_seed, name=f"autoint_{layer}"
-        )(fields)
+    for attention in attentions:
+        fields = attention(fields)
     terms = [weighted(owner, fields, seed, bias=True)]
     if hidden_units:
-        deep = deep_logit(
-            owner,
-            parts.fields,
-            hidden_units=hidden_units,
-            activation=activation,
-            dropout=dropout,
-            seed=seed,
-        )
-        terms.append(deep)
+        terms.append(deep(parts.fields))
     return keras.Model(parts.inputs, summed(owner, *terms), name=owner)

@@ -3,6 +3,7 @@
 from tfrec import _checks
 from tfrec.embeddings import Embeddings
 from tfrec.features import FeatureSpec
+from tfrec.layers.basic.activation import check_activation
 from tfrec.models.towers import (
     check_categorical,
     check_towers,
@@ -13,6 +14,7 @@ from tfrec.models.towers import (
     tower_inputs,
 )
 from tfrec.models.two_tower import TwoTower
+from tfrec.models.two_tower_checks import check_mimic
 
 
 def dat(
@@ -64,14 +66,25 @@ def dat(
     Raises: `ValueError` on a bad argument or a spec without both sides.
     """
     owner = "dat"
-    rates = {"dropout": dropout, "unknown_rate": unknown_rate}
     check_towers(
-        owner, spec, item_id, hidden_units, poolings, temperature=temperature, **rates
+        owner,
+        spec,
+        item_id,
+        hidden_units,
+        poolings,
+        temperature=temperature,
+        activation=activation,
+        dropout=dropout,
+        unknown_rate=unknown_rate,
+        seed=seed,
     )
     check_categorical(owner, spec, "user", user_id=user_id)
     if category is not None:
         check_categorical(owner, spec, "item", category=category)
     _checks.boolean(owner, log_q=log_q)
+    check_activation(owner, own=("dice",), final_activation=final_activation)
+    check_mimic(owner, mimic)
+    _checks.number(owner, 0, alignment=alignment)
     counted = item_log_q(owner, spec, item_id) if log_q else None
     embeddings = Embeddings(spec, unknown_rate=unknown_rate, seed=seed)
     towers, augmented = [], []

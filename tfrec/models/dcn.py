@@ -6,7 +6,7 @@ from tfrec import _checks
 from tfrec.features import FeatureSpec
 from tfrec.layers.interaction.cross_network import CrossNetwork
 from tfrec.models.flat_parts import listed, ranker_inputs, side_by_side
-from tfrec.models.logits import deep_logit, summed, weighted
+from tfrec.models.logits import deep_part, summed, weighted
 
 
 def dcn(
@@ -51,18 +51,20 @@ def dcn(
     owner = "dcn"
     inputs = ranker_inputs(owner, spec, unknown_rate=unknown_rate, l2=l2)
     _checks.one_of(owner, ("parallel", "stacked"), structure=structure)
-    x0 = side_by_side(owner, spec, inputs, unknown_rate=unknown_rate, l2=l2, seed=seed)
     cross = CrossNetwork(num_layers, form, rank, num_experts, seed, name="dcn_cross")
-    crossed = cross(x0)
-    # w . [crossed; h] is the sum of two products; the deep part ends in one of them.
-    deep = deep_logit(
+    deep = deep_part(
         owner,
-        crossed if structure == "stacked" else x0,
         hidden_units=hidden_units,
         activation=activation,
         dropout=dropout,
         batch_norm=batch_norm,
         seed=seed,
     )
-    terms = [deep] if structure == "stacked" else [weighted(owner, crossed, seed), deep]
+    x0 = side_by_side(owner, spec, inputs, unknown_rate=unknown_rate, l2=l2, seed=seed)
+    crossed = cross(x0)
+    # w . [crossed; h] is the sum of two products; the deep part ends in one of them.
+    if structure == "stacked":
+        terms = [deep(crossed)]
+    else:
+        terms = [weighted(owner, crossed, seed), deep(x0)]
     return keras.Model(listed(inputs), summed(owner, *terms), name=owner)

@@ -4,7 +4,7 @@ import keras
 
 from tfrec.features import FeatureSpec
 from tfrec.layers.interaction.fm import FM
-from tfrec.models.logits import deep_logit, summed
+from tfrec.models.logits import deep_part, summed
 from tfrec.models.ranker_parts import ranker_parts
 
 
@@ -39,15 +39,14 @@ def deepfm(
     Raises: `ValueError` on a bad argument or columns of different width.
     """
     owner = "deepfm"
-    parts = ranker_parts(owner, spec, unknown_rate=unknown_rate, l2=l2, seed=seed)
-    pairs = FM(name="deepfm_pairs")(parts.fields)
-    deep = deep_logit(
+    deep = deep_part(
         owner,
-        parts.fields,
         hidden_units=hidden_units,
         activation=activation,
         dropout=dropout,
         seed=seed,
     )
-    logit = summed(owner, parts.linear, pairs, deep)
+    parts = ranker_parts(owner, spec, unknown_rate=unknown_rate, l2=l2, seed=seed)
+    pairs = FM(name="deepfm_pairs")(parts.fields)
+    logit = summed(owner, parts.linear, pairs, deep(parts.fields))
     return keras.Model(parts.inputs, logit, name=owner)

@@ -7,7 +7,7 @@ from tfrec.embeddings import Embeddings
 from tfrec.features import FeatureSpec, Sequence
 from tfrec.features.spec import half
 from tfrec.layers.sequence.target_attention import TargetAttention
-from tfrec.models.logits import deep_logit, summed
+from tfrec.models.logits import deep_part, summed
 from tfrec.models.towers import check_spec, flat, joined, pooled, tower_inputs
 
 
@@ -53,28 +53,36 @@ def din(
     """
     owner = "din"
     check_spec(owner, spec)
-    _checks.hidden_units(
-        owner, hidden_units=hidden_units, attention_units=attention_units
-    )
-    _checks.rate(owner, dropout=dropout, unknown_rate=unknown_rate)
+    _checks.hidden_units(owner, attention_units=attention_units)
+    _checks.rate(owner, unknown_rate=unknown_rate)
     _checks.number(owner, 0, l2=l2)
     inputs = tower_inputs(owner, spec)
     histories = _histories(owner, spec)
+    deep = deep_part(
+        owner,
+        hidden_units=hidden_units,
+        activation=activation,
+        dropout=dropout,
+        seed=seed,
+    )
+    attentions = {
+        lead: TargetAttention(
+            attention_units,
+            normalization=normalization,
+            seed=None if seed is None else seed + 100 * (number + 1),
+            name=f"din_{lead}_attention",
+        )
+        for number, lead in enumerate(histories)
+    }
     embeddings = Embeddings(spec, unknown_rate=unknown_rate, l2=l2, seed=seed)
     user, item = (embeddings(of_side) for of_side in inputs.values())
 
     attended = []
-    for number, (lead, pairs) in enumerate(histories.items()):
+    for lead, pairs in histories.items():
         name = f"din_{lead}"
         query = _wide([item.vectors[column] for _, column in pairs], f"{name}_query")
         keys = _wide([user.sequences.pop(step) for step, _ in pairs], f"{name}_keys")
-        attention = TargetAttention(
-            attention_units,
-            normalization=normalization,
-            seed=None if seed is None else seed + 100 * (number + 1),
-            name=f"{name}_attention",
-        )
-        attended.append(attention([query, keys], mask=user.masks[pairs[0][0]]))
+        attended.append(attentions[lead]([query, keys], mask=user.masks[pairs[0][0]]))
 
     halves = []
     for side, fields in (("user", user), ("item", item)):
@@ -82,15 +90,7 @@ def din(
         if tensors or fields.numbers:
             halves.append(flat(tensors, fields.numbers, f"din_{side}"))
     x = joined([*halves, *attended], "din_fields")
-    logit = deep_logit(
-        owner,
-        x,
-        hidden_units=hidden_units,
-        activation=activation,
-        dropout=dropout,
-        seed=seed,
-    )
-    logit = summed(owner, logit)
+    logit = summed(owner, deep(x))
     return keras.Model([*inputs["user"], *inputs["item"]], logit, name=owner)
 
 

@@ -49,9 +49,17 @@ def dssm(
     Raises: `ValueError` on a bad argument or a spec without both sides.
     """
     owner = "dssm"
-    rates = {"dropout": dropout, "unknown_rate": unknown_rate}
     check_towers(
-        owner, spec, item_id, hidden_units, poolings, temperature=temperature, **rates
+        owner,
+        spec,
+        item_id,
+        hidden_units,
+        poolings,
+        temperature=temperature,
+        activation=activation,
+        dropout=dropout,
+        unknown_rate=unknown_rate,
+        seed=seed,
     )
     _checks.boolean(owner, log_q=log_q)
     counted = item_log_q(owner, spec, item_id) if log_q else None

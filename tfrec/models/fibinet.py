@@ -6,7 +6,7 @@ from tfrec import _checks
 from tfrec.features import FeatureSpec
 from tfrec.layers.interaction.bilinear_interaction import BilinearInteraction
 from tfrec.layers.interaction.senet import SENet
-from tfrec.models.logits import deep_logit, summed
+from tfrec.models.logits import deep_part, summed
 from tfrec.models.ranker_parts import ranker_parts
 
 
@@ -48,26 +48,27 @@ def fibinet(
     """
     owner = "fibinet"
     _checks.one_of(owner, ("relu", "sigmoid"), gate=gate)
-    parts = ranker_parts(owner, spec, unknown_rate=unknown_rate, l2=l2, seed=seed)
-    if len(parts.names) < 2:
-        rule = "must have two fields or more, to make pairs of"
-        way_out = "Add a column of either side."
-        raise _checks.argument(owner, "spec", rule, parts.names, way_out)
-    senet = SENet(reduction, squeeze, gate, seed=seed, name="fibinet_senet")
-    weighted = senet(parts.fields)
-    pairs = []
-    for place, (name, fields) in enumerate((("p", parts.fields), ("q", weighted))):
-        own_seed = None if seed is None else seed + place
-        pairs.append(
-            BilinearInteraction(kernels, own_seed, name=f"fibinet_{name}")(fields)
-        )
-    both = keras.layers.Concatenate(axis=1, name="fibinet_pairs")(pairs)
-    deep = deep_logit(
+    deep = deep_part(
         owner,
-        both,
         hidden_units=hidden_units,
         activation=activation,
         dropout=dropout,
         seed=seed,
     )
-    return keras.Model(parts.inputs, summed(owner, parts.linear, deep), name=owner)
+    senet = SENet(reduction, squeeze, gate, seed=seed, name="fibinet_senet")
+    p, q = (
+        BilinearInteraction(
+            kernels, None if seed is None else seed + place, name=f"fibinet_{name}"
+        )
+        for place, name in enumerate("pq")
+    )
+    parts = ranker_parts(owner, spec, unknown_rate=unknown_rate, l2=l2, seed=seed)
+    if len(parts.names) < 2:
+        rule = "must have two fields or more, to make pairs of"
+        way_out = "Add a column of either side."
+        raise _checks.argument(owner, "spec", rule, parts.names, way_out)
+    pairs = [p(parts.fields), q(senet(parts.fields))]
+    both = keras.layers.Concatenate(axis=1, name="fibinet_pairs")(pairs)
+    return keras.Model(
+        parts.inputs, summed(owner, parts.linear, deep(both)), name=owner
+    )

@@ -6,9 +6,8 @@ from tfrec import _checks
 from tfrec.layers.basic.mlp import MLP
 
 
-def deep_logit(
+def deep_part(
     owner,
-    x,
     *,
     hidden_units,
     activation="relu",
@@ -16,15 +15,13 @@ def deep_logit(
     batch_norm=False,
     seed=None,
 ):
-    """`(batch, 1)`, the deep part on `x`, `(batch, ...)`; its last layer is linear.
+    """A function of `(batch, ...)` that gives `(batch, 1)`; its last layer is linear.
 
     Raises: `ValueError` on a bad argument.
     """
     _checks.hidden_units(owner, hidden_units=hidden_units)
     _checks.rate(owner, dropout=dropout)
-    if len(x.shape) > 2:
-        x = keras.layers.Flatten(name=f"{owner}_flat_deep")(x)
-    return MLP(
+    mlp = MLP(
         (*hidden_units, 1),
         activation=activation,
         last_activation="linear",
@@ -32,7 +29,14 @@ def deep_logit(
         seed=seed,
         batch_norm=batch_norm,
         name=f"{owner}_deep",
-    )(x)
+    )
+
+    def logit(x):
+        if len(x.shape) > 2:
+            x = keras.layers.Flatten(name=f"{owner}_flat_deep")(x)
+        return mlp(x)
+
+    return logit
 
 
 def weighted(owner, x, seed=None, bias=False):

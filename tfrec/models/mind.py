@@ -8,7 +8,7 @@ from tfrec.features import FeatureSpec, Sequence
 from tfrec.features.spec import half
 from tfrec.layers.sequence.capsule_routing import CapsuleRouting
 from tfrec.layers.sequence.interest_mlp import InterestMLP
-from tfrec.layers.sequence.label_aware_attention import LabelAwareAttention
+from tfrec.layers.sequence.label_aware_attention import MODES, LabelAwareAttention
 from tfrec.layers.sequence.masked_pooling import MaskedPooling
 from tfrec.models.histories import check_histories
 from tfrec.models.towers import (
@@ -86,6 +86,7 @@ def mind(
     check_spec(owner, spec)
     check_categorical(owner, spec, "item", item_id=item_id)
     _checks.hidden_units(owner, hidden_units=hidden_units)
+    _checks.one_of(owner, MODES, attention=attention)
     _checks.rate(owner, dropout=dropout, unknown_rate=unknown_rate)
     _checks.positive_int(owner, num_interests=num_interests, num_rounds=num_rounds)
     divisor = 1.0 if temperature is None else temperature
@@ -95,6 +96,23 @@ def mind(
     counted = item_log_q(owner, spec, item_id) if log_q else None
     dim = common_dim(owner, spec.select([c.name for c in spec if half(c) == "item"]))
     inputs = tower_inputs(owner, spec)
+    routing = CapsuleRouting(
+        num_interests,
+        dim,
+        spec[history].max_length,
+        num_rounds,
+        seed=seed,
+        name="mind_capsules",
+    )
+    dense = InterestMLP(
+        (*hidden_units, dim),
+        activation=activation,
+        last_activation=last_activation,
+        dropout=dropout,
+        seed=seed,
+        name="mind_interests",
+    )
+    label_aware = LabelAwareAttention(attention, power, name="mind_attention")
     embeddings = Embeddings(spec, unknown_rate=unknown_rate, seed=seed)
 
     fields = embeddings(inputs["user"])
@@ -102,26 +120,12 @@ def mind(
     behaviours = steps[0]
     if len(steps) > 1:
         behaviours = keras.layers.Average(name="mind_behaviours")(steps)
-    capsules, alive = CapsuleRouting(
-        num_interests,
-        dim,
-        spec[history].max_length,
-        num_rounds,
-        seed=seed,
-        name="mind_capsules",
-    )(behaviours, mask=fields.masks[history])
+    capsules, alive = routing(behaviours, mask=fields.masks[history])
     of_user = [capsules, alive]
     tensors = pooled(fields, ("mean",), "mind_user")
     if tensors or fields.numbers:
         of_user.append(flat(tensors, fields.numbers, "mind_user"))
-    interests = InterestMLP(
-        (*hidden_units, dim),
-        activation=activation,
-        last_activation=last_activation,
-        dropout=dropout,
-        seed=seed,
-        name="mind_interests",
-    )(of_user)
+    interests = dense(of_user)
 
     fields = embeddings(inputs["item"])
     numbers = flat([], fields.numbers, "mind_item") if fields.numbers else None
@@ -139,7 +143,7 @@ def mind(
         item_id=item_id,
         temperature=divisor,
         log_q=counted,
-        attention=LabelAwareAttention(attention, power, name="mind_attention"),
+        attention=label_aware,
         name=owner,
     )
 

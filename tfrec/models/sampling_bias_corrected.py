@@ -51,9 +51,17 @@ def sampling_bias_corrected(
     Raises: `ValueError` on a bad argument or a spec without both sides.
     """
     owner = "sampling_bias_corrected"
-    rates = {"dropout": dropout, "unknown_rate": unknown_rate}
     check_towers(
-        owner, spec, item_id, hidden_units, poolings, temperature=temperature, **rates
+        owner,
+        spec,
+        item_id,
+        hidden_units,
+        poolings,
+        temperature=temperature,
+        activation=activation,
+        dropout=dropout,
+        unknown_rate=unknown_rate,
+        seed=seed,
     )
     _checks.rate(owner, frequency_rate=frequency_rate)
     _checks.number(owner, above=0, frequency_rate=frequency_rate)

@@ -62,9 +62,17 @@ def senet_two_tower(
     different width.
     """
     owner = "senet_two_tower"
-    rates = {"dropout": dropout, "unknown_rate": unknown_rate}
     check_towers(
-        owner, spec, item_id, hidden_units, poolings, temperature=temperature, **rates
+        owner,
+        spec,
+        item_id,
+        hidden_units,
+        poolings,
+        temperature=temperature,
+        activation=activation,
+        dropout=dropout,
+        unknown_rate=unknown_rate,
+        seed=seed,
     )
     _checks.boolean(owner, log_q=log_q)
     _checks.positive_int(owner, reduction=reduction)

@@ -6,6 +6,7 @@ import numpy as np
 from tfrec import _checks
 from tfrec.embeddings import inputs_of
 from tfrec.features import Categorical, FeatureSpec
+from tfrec.layers.basic.activation import check_activation
 from tfrec.layers.basic.dropout import Dropout
 from tfrec.layers.basic.join_sides import JoinSides
 from tfrec.layers.basic.mlp import MLP
@@ -124,6 +125,9 @@ def check_towers(owner, spec, item_id, hidden_units, poolings, **options):
     """Raises for bad arguments that all two-tower models have."""
     check_spec(owner, spec)
     _checks.hidden_units(owner, hidden_units=hidden_units)
+    check_activation(owner, own=("dice",), activation=options["activation"])
+    if options["seed"] is not None:
+        _checks.integer(owner, seed=options["seed"])
     _checks.number(owner, above=0, temperature=options["temperature"])
     for rate in ("dropout", "unknown_rate"):
         _checks.rate(owner, **{rate: options[rate]})

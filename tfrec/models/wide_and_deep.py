@@ -4,7 +4,7 @@ import keras
 
 from tfrec.features import Crossed, FeatureSpec
 from tfrec.models.flat_parts import first_order, listed, ranker_inputs, side_by_side
-from tfrec.models.logits import deep_logit, summed
+from tfrec.models.logits import deep_part, summed
 
 
 def wide_and_deep(
@@ -41,16 +41,15 @@ def wide_and_deep(
     """
     owner = "wide_and_deep"
     inputs = ranker_inputs(owner, spec, unknown_rate=unknown_rate, l2=l2)
-    options = {"unknown_rate": unknown_rate, "l2": l2, "seed": seed}
-    wide = first_order(owner, spec, inputs, **options)
-    crossed = [column.name for column in spec if isinstance(column, Crossed)]
-    x = side_by_side(owner, spec.without(*crossed), inputs, **options)
-    deep = deep_logit(
+    deep = deep_part(
         owner,
-        x,
         hidden_units=hidden_units,
         activation=activation,
         dropout=dropout,
         seed=seed,
     )
-    return keras.Model(listed(inputs), summed(owner, wide, deep), name=owner)
+    options = {"unknown_rate": unknown_rate, "l2": l2, "seed": seed}
+    wide = first_order(owner, spec, inputs, **options)
+    crossed = [column.name for column in spec if isinstance(column, Crossed)]
+    x = side_by_side(owner, spec.without(*crossed), inputs, **options)
+    return keras.Model(listed(inputs), summed(owner, wide, deep(x)), name=owner)

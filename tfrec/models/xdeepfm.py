@@ -3,8 +3,9 @@
 import keras
 
 from tfrec.features import FeatureSpec
-from tfrec.layers.interaction.cin import CIN
-from tfrec.models.logits import deep_logit, summed, weighted
+from tfrec.layers.basic.activation import check_activation
+from tfrec.layers.interaction.cin import CIN, check_maps
+from tfrec.models.logits import deep_part, summed, weighted
 from tfrec.models.ranker_parts import ranker_parts
 
 
@@ -42,16 +43,17 @@ def xdeepfm(
     Raises: `ValueError` on a bad argument or columns of different width.
     """
     owner = "xdeepfm"
-    parts = ranker_parts(owner, spec, unknown_rate=unknown_rate, l2=l2, seed=seed)
+    check_maps(owner, split_half, cin_units=cin_units)
+    check_activation(owner, cin_activation=cin_activation)
     cin = CIN(cin_units, cin_activation, split_half, seed, name="xdeepfm_cin")
-    products = weighted(owner, cin(parts.fields), seed)
-    deep = deep_logit(
+    deep = deep_part(
         owner,
-        parts.fields,
         hidden_units=hidden_units,
         activation=activation,
         dropout=dropout,
         seed=seed,
     )
-    logit = summed(owner, parts.linear, products, deep)
+    parts = ranker_parts(owner, spec, unknown_rate=unknown_rate, l2=l2, seed=seed)
+    products = weighted(owner, cin(parts.fields), seed)
+    logit = summed(owner, parts.linear, products, deep(parts.fields))
     return keras.Model(parts.inputs, logit, name=owner)

@@ -62,10 +62,18 @@ def youtube_dnn(
     Raises: `ValueError` on a bad argument or a spec without such a Sequence.
     """
     owner = "youtube_dnn"
-    rates = {"dropout": dropout, "unknown_rate": unknown_rate}
     divisor = 1.0 if temperature is None else temperature
     check_towers(
-        owner, spec, item_id, hidden_units, ("mean",), temperature=divisor, **rates
+        owner,
+        spec,
+        item_id,
+        hidden_units,
+        ("mean",),
+        temperature=divisor,
+        activation=activation,
+        dropout=dropout,
+        unknown_rate=unknown_rate,
+        seed=seed,
     )
     _checks.boolean(owner, log_q=log_q)
     check_histories(owner, spec, item_id)

@@ -44,15 +44,8 @@ class CIN(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _checks.hidden_units(self, hidden_units=hidden_units)
+        check_maps(self, split_half, hidden_units=hidden_units)
         check_activation(self, activation=activation)
-        _checks.boolean(self, split_half=split_half)
-        if not hidden_units:
-            rule = "must have at least one layer"
-            raise _checks.argument(self, "hidden_units", rule, hidden_units)
-        if split_half and any(units % 2 for units in hidden_units[:-1]):
-            rule = "must be even but for the last, with `split_half`"
-            raise _checks.argument(self, "hidden_units", rule, hidden_units)
         if seed is not None:
             _checks.integer(self, seed=seed)
         self.hidden_units = tuple(int(units) for units in hidden_units)
@@ -107,3 +100,15 @@ class CIN(keras.layers.Layer):
             "split_half": self.split_half,
             "seed": self.seed,
         }
+
+
+def check_maps(owner, split_half, **arguments):
+    """Each argument is the number of feature maps of one layer or more."""
+    _checks.boolean(owner, split_half=split_half)
+    _checks.hidden_units(owner, **arguments)
+    for name, units in arguments.items():
+        if not units:
+            raise _checks.argument(owner, name, "must have at least one layer", units)
+        if split_half and any(number % 2 for number in units[:-1]):
+            rule = "must be even but for the last, with `split_half`"
+            raise _checks.argument(owner, name, rule, units)
