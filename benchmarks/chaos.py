@@ -62,7 +62,7 @@ class Server:
         raise SystemExit("the server does not start")
 
     def _launch(self):
-        command = [sys.executable, "-m", "tfrec.serving", str(self._folder)]
+        command = [sys.executable, "-m", "tfrec", "serve", str(self._folder)]
         command += [f"--port={self.port}", f"--rest_api_port={self.rest}"]
         command += [f"--grpc_channel_arguments=grpc.max_receive_message_length={LIMIT}"]
         command += [f"--rest_api_max_body_bytes={LIMIT}", "--max_num_load_retries=0"]

@@ -66,7 +66,7 @@ class Process:
 
 
 def ours(folder, *arguments):
-    return Process("-m", "tfrec.serving", folder, "--port=0", *arguments)
+    return Process("-m", "tfrec", "serve", folder, "--port=0", *arguments)
 
 
 def start_load(server, model, file, clients, seconds, pause=0.0):

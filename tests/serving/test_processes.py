@@ -27,6 +27,15 @@ def children(pid):
         return [int(child) for child in stream.read().split()]
 
 
+def runs(pid):
+    """True unless it has ended; nobody may have asked for its status yet."""
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 @pytest.mark.slow
 def test_two_processes(plain, request_for):
     folder = plain.parent / "sums"
@@ -53,6 +62,18 @@ def test_two_processes(plain, request_for):
 
 
 @pytest.mark.slow
+def test_they_end_with_a_parent_that_is_killed(plain):
+    with local_server(plain.parent / "sums", arguments=["--processes=2"]) as server:
+        left = children(server.pid)
+        assert len(left) == 2
+        os.kill(server.pid, signal.SIGKILL)
+        end = time.monotonic() + 60
+        while any(map(runs, left)) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not any(map(runs, left))
+
+
+@pytest.mark.slow
 def test_what_does_not_load_ends_all(tmp_path):
     (tmp_path / "m" / "1").mkdir(parents=True)
     with pytest.raises(ServingError, match='version 1 of servable "m" does not load'):
@@ -70,12 +91,12 @@ def test_all_that_end_at_once_are_waited_for(capsys):
     assert "a process ended" in capsys.readouterr().err
 
 
-def test_the_command_of_a_child():
+def test_what_a_child_is_told():
     told = {name: getattr(Options(), name) for name in ("host", "enable_batching")}
     told |= {"grpc_channel_arguments": "a=1", "processes": 3}
-    found = processes._command("folder", told)
-    assert found[1:4] == ["-m", "tfrec.serving", "folder"]
-    assert found[4:] == [
+    found = processes._arguments("folder", told)
+    assert found == [
+        "folder",
         "--host=127.0.0.1",
         "--enable_batching=false",
         "--grpc_channel_arguments=a=1,grpc.so_reuseport=1",

@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
 import weakref
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO, Any
 
-import tfrec
 from tfrec import _checks
+from tfrec.serving.child import LISTENING, start
 from tfrec.serving.errors import ServingError
-
-LISTENING = "tfrec serve: listening on "
 
 
 def local_server(
@@ -28,6 +24,8 @@ def local_server(
     timeout: float = 120.0,
 ) -> LocalServer:
     """Starts a server in another process; returns once it answers.
+
+    It ends with this process at the latest, even when that is killed.
 
         with local_server("saved_models/movies") as server:
             Client(server.address, "saved_models/movies").status("ranker")
@@ -56,18 +54,8 @@ class LocalServer:
     """
 
     def __init__(self, arguments: Sequence[str], timeout: float) -> None:
-        home = str(Path(next(iter(tfrec.__path__))).resolve().parent)
-        paths = [home, os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         self._log: IO[bytes] = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tfrec.serving", *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
+        self._process = start(arguments, stderr=self._log)
         self._finalizer = weakref.finalize(self, _stop, self._process, 10.0)
         self.address = self._wait(timeout)
 
@@ -132,6 +120,7 @@ def _stop(process: subprocess.Popen[str], timeout: float) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
     return process.returncode

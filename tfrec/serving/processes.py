@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import signal
 import socket
@@ -11,20 +10,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-import tfrec
+from tfrec.serving.child import LISTENING, start
 from tfrec.serving.options import Options
 from tfrec.serving.server import REUSE, address, channel_arguments, check_free, taken
-
-LISTENING = "tfrec serve: listening on "
 
 
 def run(path: str | None, told: Mapping[str, Any], ready: Callable[[str], None]) -> int:
     """Starts them, waits, and stops all when one ends; the exit status.
 
-    Each is a fresh interpreter: TensorFlow cannot be forked.
+    Each is a fresh interpreter: TensorFlow cannot be forked. They end, too, when
+    this process is killed.
 
     Args:
         path: what is served.
@@ -37,16 +34,8 @@ def run(path: str | None, told: Mapping[str, Any], ready: Callable[[str], None])
     channel_arguments(options.grpc_channel_arguments)
     check_free(options.host, options.port)
     with _reserved(options.host, options.port) as port:
-        command = _command(path, {**told, "port": port})
-        home = str(Path(next(iter(tfrec.__path__))).resolve().parent)
-        paths = [home, os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-        children = [
-            subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, text=True
-            )
-            for _ in range(options.processes)
-        ]
+        arguments = _arguments(path, {**told, "port": port})
+        children = [start(arguments) for _ in range(options.processes)]
         stopping = _forward_signals(children)
         if all(_listens(child) for child in children):
             ready(address(options.host, port))
@@ -68,12 +57,12 @@ def _reserved(host: str, port: int) -> Any:
         yield holder.getsockname()[1]
 
 
-def _command(path: str | None, told: Mapping[str, Any]) -> list[str]:
-    """How one of them is started."""
+def _arguments(path: str | None, told: Mapping[str, Any]) -> list[str]:
+    """What one of them is told."""
     more = ",".join(filter(None, [told["grpc_channel_arguments"], f"{REUSE}=1"]))
     told = {**told, "processes": 1, "grpc_channel_arguments": more}
     flags = [f"--{name}={_text(value)}" for name, value in told.items()]
-    return [sys.executable, "-m", "tfrec.serving", *([path] if path else []), *flags]
+    return [*([path] if path else []), *flags]
 
 
 def _text(value: Any) -> str:
