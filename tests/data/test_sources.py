@@ -487,3 +487,18 @@ def test_no_rows(frame):
     spec = FeatureSpec([Numeric("x", side="user")])
     with raises("from_pandas: `frame` must hold rows. Received: frame=0 (int). Check"):
         from_pandas(frame, spec)
+
+
+def test_truth_values_in_every_source(tmp_path):
+    rows = pd.DataFrame({"new": [True, False, True], "y": [1.0, 0.0, 1.0]})
+    spec = FeatureSpec([Categorical("new", side="user", dtype="int64")], labels=["y"])
+    spec = spec.adapt(rows, tmp_path / "spec")
+    rows.to_csv(tmp_path / "log.csv", index=False)
+    rows.to_parquet(tmp_path / "log.parquet")
+    for make, source in (
+        (from_pandas, rows),
+        (from_csv, tmp_path / "log.csv"),
+        (from_parquet, tmp_path / "log.parquet"),
+    ):
+        x, _ = next(iter(make(source, spec)))
+        assert x["new"].numpy().tolist() == [2, 3, 2]

@@ -146,6 +146,20 @@ def test_small_integers(dtype):
     assert read("shop", np.array([1, 0, 100], dtype)) == [1, 0, 100]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [True, None, False],
+        pd.Series([True, None, False], dtype="boolean"),
+        pd.Series([True, None, False], dtype=object),
+        pa.array([True, None, False]),
+    ],
+)
+def test_truth_values_are_integers(values):
+    assert read("shop", values) == [1, None, 0]
+    assert read("shops", [[True, False], []]) == [[1, 0], []]
+
+
 def test_the_whole_range_of_integers():
     values = [-(2**63), 2**63 - 1, 2**53 + 1, 0]
     assert read("shop", values) == values
@@ -456,7 +470,7 @@ BAD = [
         "int64",
     ),
     ("city", [1.5], "must hold strings. Received: double", "to strings."),
-    ("city", [True], "must hold strings. Received: bool", "Convert"),
+    ("city", [True], "must hold strings. Received: bool", 'dtype="int64"'),
     (
         "city",
         pd.to_datetime(["2024-01-01"]),
@@ -497,7 +511,6 @@ BAD = [
     ),
     ("shop", np.array([2**24], "f4"), "below 16777216 where they are float.", "Int64"),
     ("shop", np.array([2**11], "f2"), "below 2048 where they are halffloat.", "Int64"),
-    ("shop", [True, False], "must hold integers. Received: bool", 'dtype="string"'),
     ("shop", [[1]], "must hold integers. Received: list<", "one value a row"),
     ("tags", ["a"], "must hold lists. Received: string", "give the column a `separa"),
     ("tags", [b"a"], "must hold lists. Received: binary", "give the column a `separa"),

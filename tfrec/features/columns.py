@@ -72,7 +72,8 @@ class Categorical(_Column):
         side: `"user"`, `"item"` or `"context"`. The user tower sees user and
             context, the item tower sees item, a ranker sees all.
         embedding_dim: int >= 1. Width of the table's rows.
-        dtype: `"string"` or `"int64"`: what the raw values are.
+        dtype: `"string"` or `"int64"`: what the raw values are. True and False are
+            the integers 1 and 0.
         table: str or None. The table (and vocabulary) the column looks up;
             columns that name the same table share it. None: its own, called
             like the column.

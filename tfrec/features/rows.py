@@ -279,10 +279,13 @@ def _scalars(owner: str, name: str, array: pa.Array, dtype: str) -> pa.Array:
     if dtype == "string":
         if _is_text(kind) or _is_bytes(kind):
             return _text(owner, name, array)
-        way_out = 'Give the column dtype="int64"' if pa.types.is_integer(kind) else ""
+        whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+        way_out = 'Give the column dtype="int64"' if whole else ""
         way_out = f"{way_out}, or convert it to strings." if way_out else ""
         way_out = way_out or "Convert the column to strings."
     else:
+        if pa.types.is_boolean(kind):
+            array, kind = array.cast(pa.int8()), pa.int8()
         if pa.types.is_integer(kind):
             try:
                 return array.cast(pa.int64())

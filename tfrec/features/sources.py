@@ -247,7 +247,8 @@ def _csv_type(column: Column | None, guessed: pa.DataType) -> pa.DataType:
     if isinstance(column, Categorical) and not column.is_list:
         if column.dtype == "string":
             return pa.string()
-        return guessed if pa.types.is_floating(guessed) else pa.int64()
+        other = pa.types.is_floating(guessed) or pa.types.is_boolean(guessed)
+        return guessed if other else pa.int64()
     is_vector = isinstance(column, Numeric) and bool(column.shape)
     if column is not None and (column.is_list or is_vector):
         return pa.string()  # of a vector `typed` says that it must be a list
