@@ -21,7 +21,7 @@ from tfrec.features import (
     Sequence,
     wire,
 )
-from tfrec.features.rows import read_columns
+from tfrec.features.carriers import read_columns
 
 # Values that a reader of lines, columns or C strings could get wrong.
 WORDS = ["a", " a", "a ", "\ta\t", "a,b", '"a"', "é", "e\u0301", "\u2028", "\x0b"]

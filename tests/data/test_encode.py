@@ -15,7 +15,7 @@ from tfrec.features import (
     Numeric,
     Sequence,
 )
-from tfrec.features.rows import read_columns
+from tfrec.features.carriers import read_columns
 
 SPEC = FeatureSpec(
     [

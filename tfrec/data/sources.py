@@ -14,7 +14,7 @@ from tfrec.data.layout import Packed
 from tfrec.data.pipeline import Pipeline, Random
 from tfrec.data.stream import Files, stream
 from tfrec.features import FeatureSpec
-from tfrec.features.rows import read_columns
+from tfrec.features.carriers import read_columns
 from tfrec.features.sources import BLOCK_ROWS, Block, blocks, count_rows, files
 
 BUFFER_ROWS = 2 * BLOCK_ROWS

@@ -21,8 +21,8 @@ from tfrec.data.pipeline import Pipeline
 from tfrec.data.sources import BUFFER_ROWS
 from tfrec.data.stream import Files, stream
 from tfrec.features import FeatureSpec
+from tfrec.features.carriers import read_columns
 from tfrec.features.columns import Categorical
-from tfrec.features.rows import read_columns
 from tfrec.features.sources import Block, is_path
 
 ENDINGS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")

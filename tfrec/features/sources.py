@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrec import _checks
+from tfrec.features.carriers import read_columns
 from tfrec.features.columns import Categorical, Column, Numeric
-from tfrec.features.rows import read_columns
 
 if TYPE_CHECKING:
     from tfrec.features.spec import FeatureSpec
