@@ -41,7 +41,7 @@ from tfrec.export.servable import (
 )
 from tfrec.export.warmup import recommender_requests
 from tfrec.features import FeatureSpec
-from tfrec.features.spec import half
+from tfrec.features.columns import half
 from tfrec.models.two_tower import TwoTower
 
 PERSONAL, RETRIEVED, POPULAR = "personal", "retrieved", "popular"

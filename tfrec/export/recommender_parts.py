@@ -16,7 +16,7 @@ from tfrec.encoder import IdEncoder
 from tfrec.export.catalogue import encoded
 from tfrec.export.servable import served_names
 from tfrec.features import FeatureSpec, columns
-from tfrec.features.spec import half
+from tfrec.features.columns import half
 
 OWNER = "export.save_recommender"
 

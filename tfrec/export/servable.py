@@ -13,8 +13,7 @@ from tfrec import _checks
 from tfrec.encoder import IdEncoder
 from tfrec.export.examples import parse_examples
 from tfrec.features import FeatureSpec
-from tfrec.features.columns import Numeric
-from tfrec.features.spec import half
+from tfrec.features.columns import Numeric, half
 
 FORMAT = 1
 

@@ -500,3 +500,8 @@ def single(value: float) -> float | None:
         return struct.unpack("<f", struct.pack("<f", float(value)))[0]
     except OverflowError:
         return None
+
+
+def half(column: Column) -> str:
+    """Which tower reads a column: `"user"` (context too) or `"item"`."""
+    return "item" if column.side == "item" else "user"

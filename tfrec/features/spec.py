@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrec import _checks
+from tfrec.features import spec_checks, spec_json
 from tfrec.features.columns import (
     KINDS,
     Bucketized,
@@ -22,11 +23,9 @@ from tfrec.features.columns import (
     Numeric,
     NumericSequence,
     Sequence,
-    check_padding,
+    half,
 )
 from tfrec.features.vocabulary import RESERVED_IDS, Vocabulary
-
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -49,23 +48,6 @@ class Table:
     sides: tuple[str, ...]
     columns: tuple[str, ...]
     trainable: bool = True
-
-
-def half(column: Column) -> str:
-    """Which tower reads a column: `"user"` (context too) or `"item"`."""
-    return "item" if column.side == "item" else "user"
-
-
-# What columns that look up one table must agree on.
-SAME_IN_A_TABLE = (
-    "embedding_dim",
-    "dtype",
-    "hash_buckets",
-    "min_count",
-    "max_size",
-    "vocabulary",
-    "trainable",
-)
 
 
 @dataclass(frozen=True)
@@ -111,154 +93,10 @@ class FeatureSpec:
                 )
         if not self.columns:
             raise _checks.argument(self, "columns", "must not be empty", self.columns)
-        self._check_names()
-        self._check_references()
-        self._check_tables()
-        self._check_vocabularies()
-
-    def _check_names(self) -> None:
-        for argument in ("weight", "group", "timestamp"):
-            value = getattr(self, argument)
-            if value is not None:
-                _checks.string(self, **{argument: value})
-        for label in self.labels:
-            _checks.string(self, labels=label)
-        targets = (*self.labels, *([self.weight] if self.weight else ()))
-        if len(set(targets)) < len(targets):
-            rule = "must not repeat each other or `weight`"
-            raise _checks.argument(self, "labels", rule, targets, "Drop one.")
-        seen: dict[str, str] = {}
-        for name in self.names:
-            if name.lower() in seen:  # a served signature does not tell case apart
-                rule = "must stand once in the spec, upper and lower case being one"
-                found = f'"{seen[name.lower()]}" and "{name}"'
-                raise _checks.column(self, name, rule, found, "Rename or drop one.")
-            seen[name.lower()] = name
-        for name in targets:
-            if name in self.names:
-                rule = "must not be a feature and a label or weight at once"
-                raise _checks.column(self, name, rule, "it as both", "Drop one.")
-
-    def _check_references(self) -> None:
-        for column in self.columns:
-            if isinstance(column, Sequence):
-                target = self._refers(column, "of", (Categorical, Bucketized))
-                dtype = getattr(target, "dtype", "")
-                if dtype:
-                    check_padding(f'Sequence "{column.name}"', column.padding, dtype)
-            if isinstance(column, (Sequence, NumericSequence)) and column.along:
-                self._check_along(column)
-            if isinstance(column, MultiCategorical) and column.weights:
-                weights = self._refers(column, "weights", (NumericSequence,))
-                if weights.along != column.name:
-                    rule = f'must be along "{column.name}", whose weights they are'
-                    found = f'along="{weights.along}"'
-                    raise _checks.column(self, weights.name, rule, found)
-            if isinstance(column, Crossed):
-                self._check_crossed(column)
-
-    def _refers(
-        self, column: Column, argument: str, kinds: tuple[type, ...], name: str = ""
-    ) -> Any:
-        """The column that an argument names, of one of these kinds."""
-        name = name or getattr(column, argument)
-        target = self.get(name)
-        if isinstance(target, kinds) and target is not column:
-            return target
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        rule = f"must name a {wanted} of the spec in `{argument}`"
-        names = [c.name for c in self.columns if isinstance(c, kinds)]
-        found = f'{argument}="{name}", the spec has {_checks.quoted(names) or "none"}'
-        way_out = f"Add the column, or correct `{argument}`."
-        raise _checks.column(self, column.name, rule, found, way_out)
-
-    def _check_along(self, column: Any) -> None:
-        lead = self._refers(column, "along", (Sequence, MultiCategorical))
-        if getattr(lead, "along", None):
-            rule = "must go along a column that goes along no other"
-            found = f'"{lead.name}", which goes along "{lead.along}"'
-            raise _checks.column(self, column.name, rule, found)
-        same: dict[str, Any] = {"side": (half(column), half(lead))}
-        if isinstance(column, Sequence):
-            same["max_length"] = (column.max_length, lead.max_length)
-        for name, (own, other) in same.items():
-            if own != other:
-                rule = f'must agree with "{lead.name}" on `{name}`: it goes along it'
-                found = f"{own!r} and {other!r}"
-                raise _checks.column(self, column.name, rule, found)
-        if column.serve and not lead.serve:
-            rule = f'cannot be served without "{lead.name}", which it goes along'
-            raise _checks.column(self, column.name, rule, "serve=True")
-
-    def _check_crossed(self, column: Crossed) -> None:
-        for name in column.of:
-            target = self._refers(column, "of", (Categorical, Bucketized), name)
-            if target.is_list:
-                rule = "must cross columns of single values"
-                found = f'"{name}", a {type(target).__name__}'
-                raise _checks.column(self, column.name, rule, found)
-            if half(target) != half(column):
-                rule = "must cross columns of its own side: towers cannot see both"
-                found = f'side={column.side!r}, "{name}" has {target.side!r}'
-                raise _checks.column(self, column.name, rule, found)
-            if column.serve and not target.serve:
-                rule = f'cannot be served without "{name}", which it crosses'
-                way_out = "Give it serve=False."
-                raise _checks.column(self, column.name, rule, "serve=True", way_out)
-
-    def _check_tables(self) -> None:
-        owners: dict[str, Column] = {}
-        for column in self.columns:
-            if not isinstance(column, (Categorical, Bucketized, Crossed)):
-                continue
-            first = owners.setdefault(column.table_name, column)
-            for name in SAME_IN_A_TABLE:
-                one, other = getattr(first, name, None), getattr(column, name, None)
-                if one != other:
-                    rule = f'must agree with "{first.name}" on `{name}`: both look up'
-                    rule += f' table "{column.table_name}"'
-                    raise _checks.column(
-                        self,
-                        column.name,
-                        rule,
-                        f"{name}={other!r} and {name}={one!r}",
-                        "Make them equal, or give each its own `table`.",
-                    )
-
-    def _check_vocabularies(self) -> None:
-        tables = {
-            column.table_name: column.dtype
-            for column in self.columns
-            if isinstance(column, Categorical) and column.hash_buckets is None
-        }
-        seen = set()
-        for vocabulary in self.vocabularies:
-            if not isinstance(vocabulary, Vocabulary):
-                raise _checks.argument(
-                    self,
-                    "vocabularies",
-                    "must hold Vocabulary objects",
-                    vocabulary,
-                    kind=TypeError,
-                )
-            if vocabulary.table in seen:
-                raise ValueError(
-                    f'FeatureSpec: table "{vocabulary.table}" must have one '
-                    "vocabulary. Received: two. Drop one."
-                )
-            seen.add(vocabulary.table)
-            dtype = tables.get(vocabulary.table)
-            if dtype is None:
-                raise ValueError(
-                    f'FeatureSpec: the vocabulary of table "{vocabulary.table}" '
-                    "belongs to no column. Received tables: "
-                    f"{_checks.quoted(tables)}. Drop it or name the table."
-                )
-            if dtype != vocabulary.dtype:
-                raise ValueError(
-                    f'FeatureSpec: the vocabulary of table "{vocabulary.table}" must '
-                    f"hold {dtype}. Received: {vocabulary.dtype}."
-                )
+        spec_checks.check_names(self)
+        spec_checks.check_references(self)
+        spec_checks.check_tables(self)
+        spec_checks.check_vocabularies(self)
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
@@ -465,29 +303,7 @@ class FeatureSpec:
 
     def to_dict(self, folder: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """The spec as plain data; vocabulary paths relative to `folder`."""
-        document: dict[str, Any] = {"format": FORMAT, "columns": []}
-        for column in self.columns:
-            entry: dict[str, Any] = {"kind": column.kind, "name": column.name}
-            for field in dataclasses.fields(column):
-                value = getattr(column, field.name)
-                if field.name == "side" or value != field.default:
-                    entry[field.name] = list(value) if type(value) is tuple else value
-            document["columns"].append(entry)
-        document["labels"] = list(self.labels)
-        for name in ("weight", "group", "timestamp"):
-            document[name] = getattr(self, name)
-        document["vocabularies"] = [
-            {
-                **dataclasses.asdict(vocabulary),
-                "file": (
-                    Path(os.path.relpath(vocabulary.file, folder)).as_posix()
-                    if folder is not None and vocabulary.file
-                    else vocabulary.file
-                ),
-            }
-            for vocabulary in self.vocabularies
-        ]
-        return document
+        return spec_json.to_document(self, folder)
 
     @classmethod
     def from_json(
@@ -497,30 +313,7 @@ class FeatureSpec:
 
         Raises: `ValueError` on unknown or missing keys, kinds or formats.
         """
-        if isinstance(document, str):
-            try:
-                document = json.loads(document)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"FeatureSpec: not JSON: {error}") from error
-        if not isinstance(document, Mapping):
-            raise _checks.argument(cls, "document", "must be an object", document)
-        fields = {field.name for field in dataclasses.fields(cls)} | {"format"}
-        _check_keys("FeatureSpec", document, fields)
-        if document.get("format") != FORMAT:
-            raise _checks.argument(
-                cls, "format", f"must be {FORMAT}", document.get("format")
-            )
-        parts: dict[str, Any] = {
-            key: value for key, value in document.items() if key != "format"
-        }
-        for key in ("columns", "labels", "vocabularies"):
-            if not isinstance(parts.setdefault(key, []), (list, tuple)):
-                raise _checks.argument(cls, key, "must be a list", parts[key])
-        parts["columns"] = [_column(entry) for entry in parts["columns"]]
-        parts["vocabularies"] = [
-            _vocabulary(entry, folder) for entry in parts["vocabularies"]
-        ]
-        return cls(**parts)
+        return cls(**spec_json.arguments_of(cls, document, folder))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the spec as JSON; vocabulary paths relative to the file."""
@@ -543,52 +336,3 @@ class FeatureSpec:
         for vocabulary in spec.vocabularies:
             vocabulary.verify()
         return spec
-
-
-def _column(entry: Any) -> Column:
-    if not isinstance(entry, Mapping) or entry.get("kind") not in list(KINDS):
-        kind = entry.get("kind") if isinstance(entry, Mapping) else entry
-        rule = "must be one of " + ", ".join(repr(kind) for kind in KINDS)
-        raise _checks.argument("FeatureSpec", "kind", rule, kind)
-    kind = KINDS[entry["kind"]]
-    owner = f'{kind.__name__} "{entry.get("name", "")}"'
-    arguments = {key: value for key, value in entry.items() if key != "kind"}
-    _check_fields(owner, kind, arguments)
-    for key, value in arguments.items():
-        if isinstance(value, list):
-            arguments[key] = tuple(value)
-    return kind(**arguments)
-
-
-def _vocabulary(entry: Any, folder: str | os.PathLike[str]) -> Vocabulary:
-    owner = "FeatureSpec vocabulary"
-    if not isinstance(entry, Mapping):
-        rule = "must hold objects"
-        raise _checks.argument("FeatureSpec", "vocabularies", rule, entry)
-    _check_fields(owner, Vocabulary, entry)
-    file = entry.get("file", "")
-    _ = Vocabulary(**entry)
-    if file:
-        file = os.path.normpath(os.path.join(folder, file))
-    return Vocabulary(**{**entry, "file": file})
-
-
-def _check_fields(owner: str, kind: Any, document: Mapping[str, Any]) -> None:
-    """The document has the fields of a dataclass: no other, none missing."""
-    fields = dataclasses.fields(kind)
-    _check_keys(owner, document, {field.name for field in fields})
-    for field in fields:
-        if field.default is dataclasses.MISSING and field.name not in document:
-            raise ValueError(
-                f'{owner}: key "{field.name}" is missing. Received keys: '
-                f"{_checks.quoted(document)}. Add it."
-            )
-
-
-def _check_keys(owner: str, document: Mapping[str, Any], known: set[str]) -> None:
-    for key in document:
-        if key not in known:
-            raise ValueError(
-                f'{owner}: unknown key "{key}". Received keys: '
-                f"{_checks.quoted(document)}.{_checks.closest(key, known)}"
-            )

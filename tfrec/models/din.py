@@ -5,7 +5,7 @@ import keras
 from tfrec import _checks
 from tfrec.embeddings import Embeddings
 from tfrec.features import FeatureSpec, Sequence
-from tfrec.features.spec import half
+from tfrec.features.columns import half
 from tfrec.layers.sequence.target_attention import TargetAttention
 from tfrec.models.logits import deep_part, summed
 from tfrec.models.towers import check_spec, flat, joined, pooled, tower_inputs

@@ -2,7 +2,7 @@
 
 from tfrec import _checks
 from tfrec.features import FeatureSpec, Sequence
-from tfrec.features.spec import half
+from tfrec.features.columns import half
 
 
 def check_histories(owner: str, spec: FeatureSpec, item_id: str) -> list[str]:

@@ -5,7 +5,7 @@ import keras
 from tfrec import _checks
 from tfrec.embeddings import Embeddings
 from tfrec.features import FeatureSpec, Sequence
-from tfrec.features.spec import half
+from tfrec.features.columns import half
 from tfrec.layers.sequence.capsule_routing import CapsuleRouting
 from tfrec.layers.sequence.interest_mlp import InterestMLP
 from tfrec.layers.sequence.label_aware_attention import MODES, LabelAwareAttention
