@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import signal
 import socket
 import subprocess
 import sys
@@ -101,3 +102,38 @@ def test_help_does_not_import_tensorflow():
         "sys.exit('tensorflow' in sys.modules or 'grpc' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+EARLY = """
+import argparse, os, signal, sys, time
+from tfrec.serving import command
+
+class Import:
+    def find_spec(self, name, *_):  # of what `run` imports while nothing serves
+        if name == "tfrec.serving.server":
+            os.kill(os.getpid(), signal.{name})
+            time.sleep(30)
+
+sys.meta_path.insert(0, Import())
+parser = argparse.ArgumentParser()
+command.add_arguments(parser)
+sys.exit(command.run(parser.parse_args(["folder"])) or 3)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_told_to_stop_before_there_is_a_server(name):
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY.replace("{name}", name)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_signals_are_taken_as_before_when_it_ends(parser, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    assert command.run(parser.parse_args([str(tmp_path / "none")])) == 1
+    assert signal.getsignal(signal.SIGTERM) is before

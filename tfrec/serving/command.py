@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import logging
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from tfrec import __version__
@@ -92,17 +95,39 @@ def run(args: argparse.Namespace) -> int:
     from tfrec.serving.errors import ServingError
 
     try:
-        if told["processes"] > 1:
-            from tfrec.serving import processes
+        with _told_to_stop_early():
+            if told["processes"] > 1:
+                from tfrec.serving import processes
 
-            return processes.run(args.path, told, _ready)
-        from tfrec.serving.server import serve
+                return processes.run(args.path, told, _ready)
+            from tfrec.serving.server import serve
 
-        serve(args.path, ready=_ready, **told)
+            serve(args.path, ready=_ready, **told)
     except (ServingError, ValueError) as error:
         print(f"tfrec {error}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _told_to_stop_early() -> Iterator[None]:
+    """Signals end the process with 0 before there is a server that takes them.
+
+    The first process of a container gets none that it does not ask for.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        sys.exit(0)
+
+    before = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError):  # not the main thread
+                before[number] = signal.signal(number, end)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _ready(address: str) -> None:
