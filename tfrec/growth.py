@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from tfrec.embeddings import EmbeddingTable
 from tfrec.features import FeatureSpec, Vocabulary
 from tfrec.features.vocabulary import RESERVED_IDS, UNKNOWN_ID
 from tfrec.models.dssm import item_log_q
-from tfrec.models.two_tower import TwoTower
+from tfrec.models.two_tower import TwoTower, packed
 
 # Which logical table stands at which index of a physical one.
 Places = dict[EmbeddingTable, dict[int, str]]
@@ -83,7 +84,7 @@ def extend(
     log_q = isinstance(model, TwoTower) and model.num_items is not None
     if log_q:
         counted = item_log_q(owner, new_spec, model.item_id)
-        config["num_items"] = len(counted)
+        config["log_q"] = packed(counted)
     new = type(model).from_config(config)
     new.dtype_policy = model.dtype_policy  # a functional model does not save its own
     _check_same(owner, model, new)
@@ -451,7 +452,7 @@ def _read_file(owner: str, path: Path) -> tuple[list[Any], Any]:
         try:
             with np.load(path) as file:
                 values, rows = file["values"], file["vectors"]
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
             rule = f"must hold plain arrays `values` and `vectors`: {error}"
             raise _checks.argument(owner, "vectors", rule, str(path)) from error
         if values.ndim != 1 or rows.ndim != 2 or len(values) != len(rows):
@@ -465,7 +466,11 @@ def _read_file(owner: str, path: Path) -> tuple[list[Any], Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    read = pq.read_table(path)
+    try:
+        read = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        rule = f"must be a Parquet file that can be read: {error}"
+        raise _checks.argument(owner, "vectors", rule, str(path)) from error
     lists = [f.name for f in read.schema if pa.types.is_nested(f.type)]
     others = [name for name in read.schema.names if name not in lists]
     if len(lists) != 1 or len(others) != 1:

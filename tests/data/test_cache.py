@@ -102,8 +102,8 @@ def test_a_stale_cache_is_written_anew(rows, spec, path, tmp_path, encoded):
     assert is_new(fewer, missing_labels=True)
     moved = FeatureSpec(COLUMNS, labels=["y"]).adapt(rows[:3], tmp_path / "moved")
     assert not is_new(moved)  # where a vocabulary stands does not count
-    # One of each state that stands beside others; stale ones are gone.
-    assert len(list((tmp_path / "ids").iterdir())) == 3
+    # Other files, vocabularies and labels stand beside others; stale ones are gone.
+    assert len(list((tmp_path / "ids").iterdir())) == 4
 
 
 def labels_of_columns(dataset):
@@ -149,3 +149,29 @@ def test_errors(spec, path):
         from_parquet(path, spec, cache="")
     with pytest.raises(TypeError, match="`cache` must be a path"):
         from_parquet(path, spec, cache=True)
+
+
+def test_specs_share_a_folder(rows, path, tmp_path, encoded):
+    """What ids do not depend on does not count; other vocabularies stand beside."""
+    wide, narrow, rare = (
+        FeatureSpec(
+            [Categorical("c", side="user", dtype="int64", **options)], labels=["y"]
+        ).adapt(rows, tmp_path / f"spec{number}")
+        for number, options in enumerate(
+            ({"embedding_dim": 32}, {"embedding_dim": 8}, {"min_count": 143})
+        )
+    )
+    options = {"cache": tmp_path / "ids"}
+    first = from_parquet(path, wide, **options)
+    encoded.clear()
+    from_parquet(path, narrow, **options)
+    assert not encoded
+    second = from_parquet(path, rare, **options)
+    assert encoded
+    assert labels(first) == labels(second) == list(range(1000))
+    assert len(list((tmp_path / "ids").iterdir())) == 2
+
+
+def test_a_cache_that_is_a_file(spec, path):
+    with pytest.raises(ValueError, match="`cache` must be a folder, or be there not"):
+        from_parquet(path, spec, cache=path / "a.parquet")

@@ -245,3 +245,20 @@ def test_shipped_data(movietweetings):
     now = np.repeat(log["timestamp"].to_numpy(), lengths.to_numpy())
     times = np.concatenate(found["times"].to_list())
     assert len(times) == len(now) > 0 and (times < now).all()
+
+
+def test_ordered_categories_sort_in_their_order():
+    times = pd.Categorical(["2", "10"], categories=["2", "10"], ordered=True)
+    log = pd.DataFrame({"u": ["a", "a"], "i": ["x", "y"], "t": times})
+    found = histories(log, user="u", item="i", time="t").history
+    assert [list(items) for items in found] == [[], ["x"]]
+
+
+@given(start=st.integers(1_500_000_000_000, 1_800_000_000_000))
+@pytest.mark.parametrize("gap", [0.002, 0.1, 0.3, 1.5, 600])
+def test_a_gap_of_just_max_gap_ends_a_history(start, gap):
+    for more, wanted in ((0, []), (-1, ["a"])):
+        stamps = pd.to_datetime([start, start + round(gap * 1000) + more], unit="ms")
+        log = pd.DataFrame({"u": [1, 1], "i": ["a", "b"], "t": stamps})
+        found = histories(log, user="u", item="i", time="t", max_gap=gap).history
+        assert list(found[1]) == wanted

@@ -272,3 +272,15 @@ def test_errors_of_writing(frame, tmp_path, change, message):
 def test_the_ending_tells_the_format(frame, tmp_path):
     with raises("write_tfrecord: `path` must end with one of .tfrecord, "):
         write(frame, SPEC, tmp_path / "a.parquet")
+
+
+def test_truth_values_and_hidden_files(tmp_path):
+    rows = pd.DataFrame({"new": [True, False], "y": [1, 0]})
+    spec = FeatureSpec([Categorical("new", side="user", dtype="int64")], labels=["y"])
+    spec = spec.adapt(rows, tmp_path / "spec")
+    for name in ("day=1", "day=2", "_temporary"):
+        (tmp_path / "log" / name).mkdir(parents=True)
+        write(rows, spec, tmp_path / "log" / name / "p.tfrecord")
+    for path in (tmp_path / "log", tmp_path / "log" / "day=*", tmp_path / "log" / "**"):
+        found = [x["new"].numpy().tolist() for x, _ in from_tfrecord(path, spec)]
+        assert found == [[3, 2, 3, 2]]

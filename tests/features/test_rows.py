@@ -284,3 +284,20 @@ def test_pad():
     found = pad(np.array([1, 2, 3], np.int32), np.array([0, 2, 0, 1]), 9, 3)
     assert found.tolist() == [[9, 9, 9], [1, 2, 9], [9, 9, 9], [3, 9, 9]]
     assert found.dtype == np.int32
+
+
+def test_one_missing_attribute_beside_one_value():
+    spec = FeatureSpec(
+        [
+            Categorical("kind", side="item"),
+            Categorical("item", side="item"),
+            Sequence("seen", of="item", separator="|"),
+            Sequence("kinds", of="kind", along="seen", separator="|"),
+        ]
+    )
+    for missing in ("", None):
+        rows = {"seen": ["a|b", "a", "", None], "kinds": ["x|", missing, "", missing]}
+        names = ["seen", "kinds"]
+        found = typed(spec, read_columns(rows, names), names)
+        assert found["seen"].to_pylist() == [["a", "b"], ["a"], [], []]
+        assert found["kinds"].to_pylist() == [["x", None], [None], [], []]

@@ -199,9 +199,9 @@ def test_is_path(tmp_path):
     ("path", "text", "kind"),
     [
         ("none.parquet", "no Parquet or CSV file at ", FileNotFoundError),
-        ("*.parquet", "Pass a file, a folder that holds some, or", FileNotFoundError),
+        ("*.parquet", "Pass a file, a folder that holds some (", FileNotFoundError),
         ("empty", "no Parquet or CSV file at ", FileNotFoundError),
-        ("notes.txt", "is not known. Use .parquet, .csv or .csv.gz.", ValueError),
+        ("notes.txt", "is not known. Use one of .parquet, .pq, .csv", ValueError),
         ("no*", "the ending of ", ValueError),
     ],
 )
@@ -338,3 +338,39 @@ def test_count_rows(tmp_path):
         path.write_bytes(path.read_bytes()[:-6])
         with raises(f"reader: '{path}' cannot be read: "):
             count_rows(path, SPEC, NAMES, owner="reader")
+
+
+@pytest.mark.parametrize(
+    ("column", "late", "wanted"),
+    [
+        (Categorical("c", side="user", dtype="int64"), ["12346.0", "7.0"], [12346, 7]),
+        (Categorical("c", side="user", dtype="int64"), ["12346", "7"], [12346, 7]),
+        (Categorical("c", side="user", dtype="int64"), ["True", "False"], [1, 0]),
+        (Numeric("c", side="user", fill=0.0), ["True", "False"], [1.0, 0.0]),
+        (Numeric("c", side="user", fill=0.0), ["1.5", "2"], [1.5, 2.0]),
+    ],
+)
+def test_a_csv_column_that_starts_late(tmp_path, column, late, wanted):
+    """pyarrow guesses types from the first megabyte, where all is missing here."""
+    file = tmp_path / "log.csv"
+    empty = ["," + "x" * 50] * 30_000
+    file.write_text("\n".join(["c,x", *empty, *[f"{v},x" for v in late]]) + "\n")
+    spec = FeatureSpec([column])
+    found = [
+        value
+        for block in blocks(file, spec, ["c"])
+        for value in typed(spec, block, ["c"])["c"].to_pylist()
+    ]
+    assert found[-2:] == wanted
+    assert set(found[:-2]) == ({None} if isinstance(column, Categorical) else {0.0})
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_csv_value_that_is_none_names_its_column(tmp_path, late):
+    file = tmp_path / "log.csv"
+    empty = ["," + "x" * 50] * 30_000 if late else ["1,x"]
+    file.write_text("\n".join(["price,x", *empty, "n/a?,x"]) + "\n")
+    spec = FeatureSpec([Numeric("price", side="user", fill=0.0)])
+    with raises('In column "price": ', ValueError) as error:
+        list(blocks(file, spec, ["price"]))
+    assert "n/a?" in str(error.value)

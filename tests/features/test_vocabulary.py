@@ -150,3 +150,10 @@ def test_arguments(change, text):
     good = {"table": "t", "dtype": "string", "size": 1, "checksum": "ab"}
     with raises(text):
         Vocabulary(**{**good, **change})
+
+
+def test_a_byte_order_mark_is_no_part_of_a_value(tmp_path):
+    file = tmp_path / "cities.txt"
+    file.write_bytes("\ufeffRome\nOslo\n".encode())
+    with pytest.raises(ValueError, match="starts with a byte order mark"):
+        vocabulary.read("city", file, "string")

@@ -9,6 +9,7 @@ from tfrec.embeddings import EmbeddingTable
 from tfrec.models import compile_dense, deepfm
 from tfrec.models.compile_dense import DenseCompiled
 from tfrec.optimizers import RowSparseAdagrad, RowSparseAdam
+from tfrec.testing import check_replicas
 from tfrec.testing.layers import quiet_saving
 
 OPTIONS = {"hidden_units": (8, 4), "dropout": 0.0, "l2": 0.01, "seed": 1}
@@ -155,3 +156,39 @@ def test_bad_arguments():
         with pytest.raises(TypeError, match=message):
             compile_dense(wrong)
     assert models.compile_dense is compile_dense
+
+
+def first_loss(model, batches):
+    return model.fit(batches, shuffle=False, verbose=0).history["loss"][0]
+
+
+@pytest.mark.slow
+def test_another_loss_and_other_trained_layers(spec, frame):
+    """What `compile` is told later holds, as for a plain model."""
+    batches = weighted(frame, spec)
+    options = {"hidden_units": (8,), "seed": 1, "unknown_rate": 0.0}
+    plain, dense = deepfm(spec, **options), compile_dense(deepfm(spec, **options))
+    for model in (plain, dense):
+        compiled(model).fit(batches, shuffle=False, verbose=0)
+    found = []
+    for model in (plain, dense):
+        model.get_layer("deepfm_deep").trainable = False
+        kernels = [w.numpy() for w in model.get_layer("deepfm_deep").weights]
+        model.compile(RowSparseAdagrad(0.1), keras.losses.MeanSquaredError())
+        found.append(first_loss(model, batches))
+        for before, after in zip(
+            kernels, model.get_layer("deepfm_deep").weights, strict=True
+        ):
+            np.testing.assert_array_equal(before, after)
+    np.testing.assert_allclose(*found, rtol=1e-4)
+    for one, other in zip(plain.weights, dense.weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_replicas_are_one_device(spec, frame):
+    """The penalty counts once, and the loss that is reported is the whole."""
+    options = {"hidden_units": (8,), "seed": 1, "unknown_rate": 0.0, "l2": 0.1}
+    check_replicas(
+        lambda: compiled(compile_dense(deepfm(spec, **options))), spec, frame[:128]
+    )

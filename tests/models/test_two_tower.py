@@ -247,3 +247,11 @@ def test_a_missing_column_is_named():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         model_of(**arguments)
+
+
+def test_a_clone_keeps_the_correction():
+    model = model_of(log_q=COUNTED)
+    again = keras.models.clone_model(model)
+    np.testing.assert_array_equal(again.log_q, model.log_q)
+    np.testing.assert_array_equal(again.log_q, COUNTED)
+    assert keras.models.clone_model(model_of(log_q=None)).num_items is None

@@ -13,27 +13,32 @@ from typing import IO, Any
 
 import numpy as np
 
+from tfrec import _checks
 from tfrec.data.layout import Layout, Packed
 from tfrec.features.sources import BLOCK_ROWS
 
 FORMAT = 1  # of the files, and of the ids in them
 ROW_BLOCK = 256  # consecutive rows that stay together until a pool is permuted
 NAMES = ("ids.npy", "floats.npy")
+NOT_IN_IDS = ("embedding_dim", "trainable", "combiner", "side", "serve")
 
 
 def fingerprint(layout: Layout, paths: list[Path]) -> tuple[str, str]:
     """(what is cached, in which state): two hexadecimal names.
 
-    The first tells apart files, columns and treatment of labels; the second the
-    files' sizes and times, and the spec with its vocabularies.
+    The first tells apart files, columns, treatment of labels, and what of the spec
+    and its vocabularies ids depend on; the second the files' sizes and times.
     """
     spec = layout.spec.to_dict()
+    for column in spec["columns"]:
+        for name in NOT_IN_IDS:
+            column.pop(name, None)
     for vocabulary in spec["vocabularies"]:
         del vocabulary["file"]  # where it stands does not count
     files = [str(path.resolve()) for path in paths]
-    what = [files, layout.names, layout.with_targets, layout.missing_labels]
+    what = [files, layout.names, layout.with_targets, layout.missing_labels, spec]
     stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    return _digest(what), _digest([FORMAT, stats, spec])
+    return _digest(what), _digest([FORMAT, stats])
 
 
 def _digest(value: Any) -> str:
@@ -65,7 +70,11 @@ class Cache:
 
     def write(self, blocks: Iterator[Packed], *, rows: int) -> None:
         """Writes all blocks, then gives the folder its name and drops stale ones."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            rule = "must be a folder, or be there not yet"
+            raise _checks.argument("Cache", "cache", rule, str(self.root)) from error
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.root))
         try:
             with (
@@ -115,7 +124,12 @@ class Cache:
 
     def _rows(self, name: str, blocks: list[tuple[int, int]]) -> np.ndarray:
         """Some consecutive rows after the other, of one file."""
-        mapped = np.load(self.folder / name, mmap_mode="r")
+        try:
+            mapped = np.load(self.folder / name, mmap_mode="r")
+        except FileNotFoundError as error:
+            text = f"{str(self.folder)!r} is not there any more: the files that it was "
+            text += "made of have changed since. Make the data set again."
+            raise FileNotFoundError(text) from error
         width, header = mapped.shape[1], mapped.offset
         rows = sum(stop - start for start, stop in blocks)
         matrix = np.empty((rows, width), mapped.dtype)

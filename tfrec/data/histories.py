@@ -69,15 +69,16 @@ def histories(
             raise _checks.column(owner, new, rule, "it", "Pass another `name`.")
     enters = _enters(owner, where, log)
     groups = _groups(log, keys)
-    _, times = np.unique(log[time].to_numpy(), return_inverse=True)
+    _, times = np.unique(_sortable(log[time]), return_inverse=True)
     order = np.lexsort((times, groups))
     first, end = _ranges(groups[order], times[order])
     entered = np.concatenate([[0], np.cumsum(enters[order])])
     stop = entered[end]
     start = np.maximum(entered[first], stop - max_length)
     if max_gap is not None:
-        seconds = _seconds(owner, log[time], time, max_gap)[order]
-        own = _unbroken(seconds, groups[order], enters[order], stop, max_gap)
+        moments, gap = _moments(owner, log[time], time, max_gap)
+        moments = moments[order]
+        own = _unbroken(moments, groups[order], enters[order], stop, gap)
         start = np.maximum(start, own)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
@@ -132,29 +133,41 @@ def _ranges(groups: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarr
     )
 
 
-def _seconds(owner: str, times: pd.Series, name: str, max_gap: Any) -> np.ndarray:
-    """Times as seconds; numbers are taken to be seconds already."""
+def _sortable(times: pd.Series) -> np.ndarray:
+    """Values that sort as the times do: ordered categories in their own order."""
+    if isinstance(times.dtype, pd.CategoricalDtype) and times.dtype.ordered:
+        return times.cat.codes.to_numpy()
+    return times.to_numpy()
+
+
+def _moments(
+    owner: str, times: pd.Series, name: str, max_gap: Any
+) -> tuple[np.ndarray, float]:
+    """Times and gap in one unit, in which differences of datetimes are exact.
+
+    Numbers are taken to be seconds already.
+    """
     _checks.number(owner, above=0, max_gap=max_gap)
     kind = times.dtype
     if pd.api.types.is_datetime64_any_dtype(kind):
         stamps = pd.to_datetime(times, utc=True).to_numpy("datetime64[ns]")
-        return (stamps.astype(np.int64) - stamps.astype(np.int64).min(initial=0)) / 1e9
+        return stamps.astype(np.int64), round(max_gap * 1e9)
     if pd.api.types.is_bool_dtype(kind) or not pd.api.types.is_numeric_dtype(kind):
         rule = "must hold seconds or datetimes where `max_gap` is given"
         way_out = "Convert it with `pd.to_datetime`."
         raise _checks.column(owner, name, rule, str(kind), way_out)
-    return times.to_numpy(np.float64)
+    return times.to_numpy(np.float64), max_gap
 
 
 def _unbroken(
-    seconds: np.ndarray,
+    times: np.ndarray,
     groups: np.ndarray,
     enters: np.ndarray,
     stop: np.ndarray,
     max_gap: float,
 ) -> np.ndarray:
     """Where, among the events that enter, the chain of small gaps to a row starts."""
-    moments, owners = seconds[enters], groups[enters]
+    moments, owners = times[enters], groups[enters]
     places = np.arange(len(moments))
     breaks = np.ones(len(moments), bool)
     breaks[1:] = (owners[1:] != owners[:-1]) | (np.diff(moments) >= max_gap)
@@ -163,7 +176,7 @@ def _unbroken(
     if not len(moments):
         return stop
     near = (stop > 0) & (owners[newest] == groups)
-    near &= seconds - moments[newest] < max_gap
+    near &= times - moments[newest] < max_gap
     return np.where(near, chain[newest], stop)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import gzip
 import math
 import os
@@ -23,7 +22,7 @@ from tfrec.data.stream import Files, stream
 from tfrec.features import FeatureSpec
 from tfrec.features.carriers import read_columns
 from tfrec.features.columns import Categorical
-from tfrec.features.sources import Block, is_path
+from tfrec.features.sources import Block, files
 
 ENDINGS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
 BLOCK = 8192  # serialized rows take several times the room of their ids
@@ -73,29 +72,9 @@ def from_tfrecord(
         missing_labels=missing_labels,
     )
     read = partial(_blocks, spec=spec, names=pipeline.layout.columns)
-    found = Files(_files(owner, path), read, _count)
+    paths = files(path, owner=owner, kind="TFRecord", endings=ENDINGS)
+    found = Files(paths, read, _count)
     return stream(pipeline, found, buffer_rows=buffer_rows, cache=cache)
-
-
-def _files(owner: str, paths: Any) -> list[Path]:
-    found: list[Path] = []
-    for path in paths if isinstance(paths, (list, tuple)) else [paths]:
-        if not is_path(path):
-            rule = "must be a path or a list of paths"
-            raise _checks.argument(owner, "path", rule, path, kind=TypeError)
-        place = Path(path)
-        if place.is_dir():
-            inside = [file for file in place.rglob("*") if file.name.endswith(ENDINGS)]
-        else:
-            names = [place] if place.is_file() else glob.glob(str(path), recursive=True)
-            inside = [Path(name) for name in names]
-        if not inside:
-            raise FileNotFoundError(
-                f"{owner}: no TFRecord file at {str(path)!r}. Pass a file, a folder "
-                f"that holds some ({', '.join(ENDINGS)}), or a glob."
-            )
-        found.extend(sorted(inside))
-    return found
 
 
 def _records(file: Path) -> tf.data.TFRecordDataset:
@@ -327,6 +306,4 @@ def _bytes(value: Any) -> bytes:
 def _integer(value: Any) -> int:
     if isinstance(value, float) and not value.is_integer():
         raise ValueError("not an integer")
-    if isinstance(value, bool):
-        raise TypeError("a truth value")
     return int(value)

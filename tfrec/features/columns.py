@@ -433,8 +433,8 @@ class Crossed(_Column):
         names = self.of
         if (
             not isinstance(names, (tuple, list))
-            or len(set(names)) < max(len(names), 2)
             or not all(isinstance(name, str) and name for name in names)
+            or len(set(names)) < max(len(names), 2)
         ):
             rule = "must name two or more columns, each once"
             raise _checks.argument(owner, "of", rule, names)

@@ -36,10 +36,7 @@ def describe(spec: FeatureSpec, *, slots: int = 1, linear: bool = True) -> str:
     """
     _checks.integer("describe", slots=slots)
     _checks.boolean("describe", linear=linear)
-    try:
-        tables = spec.tables
-    except ValueError:
-        tables = {}
+    tables = spec.known_tables()
     unit = "slot" if slots == 1 else "slots"
     head = ["column", "kind", "side", "serve", "table", "rows", "width"]
     lines = [[*head, f"bytes with {slots} {unit}"]]
@@ -77,9 +74,14 @@ def describe(spec: FeatureSpec, *, slots: int = 1, linear: bool = True) -> str:
         )
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     right = {5, 6, 7}
-    ends = {"total": total, "in training, about": total + PROCESS_BYTES}
+    # More than the total, where the size of a table is not known yet.
+    whole_of = ", of what is known" if any(line[5] == "?" for line in lines) else ""
+    ends = {
+        f"total{whole_of}": total,
+        f"in training, about{whole_of}": total + PROCESS_BYTES,
+    }
     whole = sum(widths) + 2 * (len(widths) - 1)
-    last = [f"{k}{used:>{whole - len(k)},}" for k, used in ends.items()]
+    last = [f"{k}{used:>{max(whole - len(k), 1)},}" for k, used in ends.items()]
     table_lines = [
         "  ".join(
             cell.rjust(width) if i in right else cell.ljust(width)

@@ -51,8 +51,8 @@ def typed(
         if not column.is_list:
             found[name] = single(spec, column, array, owner)
             continue
-        lengths, values = _flat_lists(owner, column, array)
         lead = places.get(getattr(column, "along", None) or "")
+        lengths, values = _flat_lists(owner, column, array, lead)
         if lead is not None:
             _check_lengths(owner, column, lengths, lead)
             values = single(spec, column, lead.pick(values), owner, in_list=True)
@@ -107,7 +107,7 @@ def _check_lengths(
 
 
 def _flat_lists(
-    owner: str, column: Any, array: pa.Array
+    owner: str, column: Any, array: pa.Array, lead: Places | None
 ) -> tuple[np.ndarray, pa.Array]:
     """The lists' lengths and their values one after another."""
     name = column.name
@@ -117,13 +117,18 @@ def _flat_lists(
         if column.separator is None:
             way_out = "Pass lists, or give the column a `separator`."
             raise _checks.column(owner, name, "must hold lists", shown(array), way_out)
-        array = pc.split_pattern(text(owner, name, array), column.separator)
+        array = pc.fill_null(text(owner, name, array), "")
+        array = pc.split_pattern(array, column.separator)
         pieces = pc.list_flatten(array)
         empty = pc.equal(pieces, "")
         values = pc.if_else(empty, pa.scalar(None, pieces.type), pieces)
         lengths = _lengths(array)
-        # "" is an empty list, not a list of one missing value.
-        alone = np.repeat(lengths == 1, lengths) & empty.to_numpy(zero_copy_only=False)
+        # "" is an empty list, not a list of one missing value, unless it goes along
+        # a list of one value.
+        one = lengths == 1
+        if lead is not None:
+            one &= lead.before != 1
+        alone = np.repeat(one, lengths) & empty.to_numpy(zero_copy_only=False)
         row_of = np.repeat(np.arange(len(lengths)), lengths)
         lengths[row_of[alone]] = 0
         return lengths, values.filter(pa.array(~alone))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tfrec.features.spec import FeatureSpec
 
 BLOCK_ROWS = 65_536
+ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz")
 CSV_BLOCK_BYTES = 3 << 20  # small blocks spend their time on calls, not on rows
 HIDDEN = (".", "_")  # what Spark and others leave beside the data
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
@@ -74,7 +77,13 @@ def is_path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike))
 
 
-def files(paths: Any, *, owner: str = "FeatureSpec") -> list[Path]:
+def files(
+    paths: Any,
+    *,
+    owner: str = "FeatureSpec",
+    kind: str = "Parquet or CSV",
+    endings: tuple[str, ...] = ENDINGS,
+) -> list[Path]:
     """The files behind a path, folder, glob or a list of them, sorted within each.
 
     In folders and globs (`**` crosses folders) names that begin with "." or "_"
@@ -90,19 +99,19 @@ def files(paths: Any, *, owner: str = "FeatureSpec") -> list[Path]:
             raise _checks.argument(owner, "path", rule, path, kind=TypeError)
         here = str(path)
         places = [here] if here and os.path.exists(here) else _matches(here)
-        inside = (file for place in places for file in _inside(Path(place)))
+        inside = (f for place in places for f in _inside(Path(place), endings))
         entries = list(dict.fromkeys(inside))  # ** matches a folder and its files
         if not entries:
             raise FileNotFoundError(
-                f"{owner}: no Parquet or CSV file at {here!r}. Pass a file, a "
-                "folder that holds some, or a glob that matches some."
+                f"{owner}: no {kind} file at {here!r}. Pass a file, a folder that "
+                f"holds some ({', '.join(endings)}), or a glob that matches some."
             )
         found.extend(entries)
     for file in found:
-        if not _format(file):
+        if not file.name.lower().endswith(endings):
             raise ValueError(
-                f"{owner}: the ending of {str(file)!r} is not known. Use .parquet, "
-                ".csv or .csv.gz."
+                f"{owner}: the ending of {str(file)!r} is not known. Use one of "
+                f"{', '.join(endings)}."
             )
     return found
 
@@ -121,14 +130,14 @@ def _matches(pattern: str) -> list[str]:
     )
 
 
-def _inside(place: Path) -> list[Path]:
+def _inside(place: Path, endings: tuple[str, ...]) -> list[Path]:
     """A file itself; the files of a folder but for hidden ones."""
     if not place.is_dir():
         return [place]
     return sorted(
         file
         for file in place.rglob("*")
-        if _format(file)
+        if file.name.lower().endswith(endings)
         and file.is_file()
         and not any(p.startswith(HIDDEN) for p in file.relative_to(place).parts)
     )
@@ -223,19 +232,56 @@ def _csv(
     types = {
         name: _csv_type(spec.get(name), guessed.field(name).type) for name in names
     }
+    # The first rows of some may not tell how the column writes its numbers.
+    late = [
+        name
+        for name, kind in types.items()
+        if pa.types.is_null(guessed.field(name).type) and not pa.types.is_string(kind)
+    ]
+    types |= dict.fromkeys(late, pa.string())
     options = csv.ConvertOptions(column_types=types, include_columns=names)
-    with csv.open_csv(
-        file,
-        read_options=csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
-        parse_options=parse,
-        convert_options=options,
-    ) as reader:
+    with (
+        _columns_named(guessed.names),
+        csv.open_csv(
+            file,
+            read_options=csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
+            parse_options=parse,
+            convert_options=options,
+        ) as reader,
+    ):
         for batch in reader:
-            batch = pa.RecordBatch.from_arrays(
-                [_empty_to_null(column) for column in batch.columns], names=names
-            )
+            columns = [_empty_to_null(column) for column in batch.columns]
+            columns = [
+                _numbers(name, column) if name in late else column
+                for name, column in zip(names, columns, strict=True)
+            ]
+            batch = pa.RecordBatch.from_arrays(columns, names=names)
             for start in range(0, batch.num_rows, block_rows):
                 yield batch.slice(start, block_rows)
+
+
+@contextlib.contextmanager
+def _columns_named(names: list[str]) -> Iterator[None]:
+    """pyarrow's errors name the column and not its place."""
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        text = re.sub(
+            r"CSV column #(\d+)",
+            lambda found: f'column "{names[int(found[1])]}"',
+            str(error),
+        )
+        raise pa.ArrowInvalid(text) from error
+
+
+def _numbers(name: str, texts: pa.Array) -> pa.Array:
+    """Texts as integers, else floats, else truth values."""
+    for kind in (pa.int64(), pa.float64(), pa.bool_()):
+        try:
+            return texts.cast(kind)
+        except pa.ArrowInvalid as error:
+            first = error
+    raise pa.ArrowInvalid(f'In column "{name}": {first}')
 
 
 def _csv_type(column: Column | None, guessed: pa.DataType) -> pa.DataType:

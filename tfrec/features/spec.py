@@ -187,6 +187,18 @@ class FeatureSpec:
 
         Raises: `ValueError` when a vocabulary or boundaries are not learned yet.
         """
+        self.check_sizes()
+        return self.known_tables()
+
+    def check_sizes(self) -> None:
+        """Raises `ValueError` when a vocabulary or boundaries are not learned yet."""
+        for column in self.columns:
+            name = self.table_of(column)
+            if name is not None:
+                self._rows(name, self.source(column) or column)
+
+    def known_tables(self) -> dict[str, Table]:
+        """`tables` without those whose size is not learned yet."""
         found: dict[str, Table] = {}
         for column in self.columns:
             name = self.table_of(column)
@@ -195,7 +207,10 @@ class FeatureSpec:
             side = half(column)
             if name not in found:
                 owner: Any = self.source(column) or column
-                dim, rows = owner.embedding_dim, self._rows(name, owner)
+                try:
+                    dim, rows = owner.embedding_dim, self._rows(name, owner)
+                except ValueError:
+                    continue
                 trainable = getattr(owner, "trainable", True)
                 found[name] = Table(name, rows, dim, (side,), (), trainable)
             table = found[name]
@@ -226,7 +241,7 @@ class FeatureSpec:
 
     def check_adapted(self) -> None:
         """Raises `ValueError` when a vocabulary or a statistic is missing."""
-        _ = self.tables
+        self.check_sizes()
         for column in self.columns:
             if isinstance(column, Numeric) and not column.adapted:
                 raise self._not_adapted(column.name, "scaling statistics")
@@ -263,8 +278,9 @@ class FeatureSpec:
             directory: where the vocabulary files are written.
 
         Every value that `Categorical` and `MultiCategorical` columns hold is
-        counted; those of a `Sequence` are not. What an earlier `adapt` learned is
-        learned anew, but boundaries that are there stay.
+        counted, of a list the newest `max_length`; those of a `Sequence` are not.
+        What an earlier `adapt` learned is learned anew, but boundaries that are
+        there stay.
 
         Returns: a new spec that holds what was learned.
         Raises: `ValueError` that names the column; nothing is written then.

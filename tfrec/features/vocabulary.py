@@ -83,7 +83,13 @@ class Vocabulary:
                 "beside the vocabulary file. Build the vocabulary with "
                 "`FeatureSpec.adapt`."
             )
-        counts = np.loadtxt(path, dtype=np.int64, ndmin=1)
+        try:
+            counts = np.loadtxt(path, dtype=np.int64, ndmin=1)
+        except ValueError as error:
+            raise ValueError(
+                f'Vocabulary: table "{self.table}" must have one count a line. '
+                f"Received: {error} in {str(path)!r}. Adapt the spec again."
+            ) from error
         if len(counts) != self.size + 1:
             raise ValueError(
                 f'Vocabulary: table "{self.table}" must have {self.size + 1} counts. '
@@ -201,6 +207,8 @@ def read(table: str, file: str | os.PathLike[str], dtype: str) -> Vocabulary:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _file_error(table, file, f"is not UTF-8: {error}") from error
+    if text.startswith("\ufeff"):
+        raise _file_error(table, file, "starts with a byte order mark")
     lines = text.split("\n")
     if lines[-1] != "":
         raise _file_error(table, file, "must end with a line break")

@@ -68,6 +68,13 @@ class _Halves(NamedTuple):
 class DenseCompiled(keras.Model):
     """A functional model that trains as `compile_dense` says."""
 
+    _compiled = None
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            self._compiled = None  # loss, scale and what is trained may be others now
+        return super().make_train_function(force)
+
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         inputs = self._inputs_of(x)
@@ -95,7 +102,9 @@ class DenseCompiled(keras.Model):
         self.optimizer.apply(gradients, self.trainable_variables)
         for metric in self.metrics:
             if metric.name == "loss":
-                metric.update_state(loss, sample_weight=tf.shape(inputs[0])[0])
+                # Keras divides the loss by the replicas, and reports the whole.
+                whole = loss * tf.distribute.get_strategy().num_replicas_in_sync
+                metric.update_state(whole, sample_weight=tf.shape(inputs[0])[0])
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def _inputs_of(self, x):
@@ -121,11 +130,11 @@ class DenseCompiled(keras.Model):
         if halves is None:
             with tf.init_scope():  # a step is being traced
                 halves = _cut(keras.Model(self.inputs, self.outputs))
-            self._cut = _Untracked(halves)
+            halves = self._cut = _Untracked(halves)
+        if self._compiled is None:
             self._compiled = tf.function(
                 self._run, jit_compile=True, autograph=False, reduce_retracing=True
             )
-            return halves
         return halves.value
 
     def _run(self, gathered, places, real, inputs, y, sample_weight):
@@ -145,6 +154,7 @@ class DenseCompiled(keras.Model):
                 tensors += look_up.layer.outputs(vectors, is_real, ids, look_up.stacked)
             tensors += [inputs[k] for k in halves.direct]
             y_pred = halves.dense(tensors, training=True)
+            penalty /= tf.distribute.get_strategy().num_replicas_in_sync
             loss = penalty + self.compute_loss(
                 y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
             )

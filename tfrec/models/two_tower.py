@@ -1,5 +1,6 @@
 """Two towers trained against the items of the batch (Yi et al., RecSys 2019)."""
 
+import base64
 from collections.abc import Mapping
 
 import keras
@@ -253,7 +254,7 @@ class TwoTower(keras.Model):
             "user_inputs": [tensor.name for tensor in self.user_tower.inputs],
             "item_id": self.item_id,
             "temperature": self.temperature,
-            "num_items": self.num_items,
+            "log_q": None if self.num_items is None else packed(self.log_q),
             "frequency": keras.saving.serialize_keras_object(self.frequency),
             "mimic": self.mimic,
             "category": self.category,
@@ -271,7 +272,7 @@ class TwoTower(keras.Model):
         )
         of_user = set(config.pop("user_inputs"))
         names = config.pop("tower_names")
-        rows = config.pop("num_items")
+        counted = config.pop("log_q")
         sides = [[], []]
         for tensor in towers.inputs:
             sides[tensor.name not in of_user].append(tensor)
@@ -290,8 +291,8 @@ class TwoTower(keras.Model):
         log_q = keras.saving.deserialize_keras_object(
             config.pop("frequency", None), custom_objects=custom_objects
         )
-        if rows is not None:
-            log_q = np.zeros(rows, np.float32)
+        if counted is not None:
+            log_q = np.frombuffer(base64.b64decode(counted), "<f4")
         return cls(
             user_tower,
             item_tower,
@@ -300,6 +301,11 @@ class TwoTower(keras.Model):
             attention=attention,
             **config,
         )
+
+
+def packed(log_q):
+    """Numbers as text for `get_config`: float32, in base64."""
+    return base64.b64encode(np.asarray(log_q, "<f4").tobytes()).decode()
 
 
 def _with_labels(data):

@@ -57,12 +57,17 @@ class RowSparseFtrl(RowSparseOptimizer):
 
     def step(self, gradient, weight, slots, learning_rate):
         n, z = slots
+        moves = learning_rate > 0  # a schedule may start at 0, where all stays
+        rate = tf.where(moves, learning_rate, 1.0)
         grown = n + tf.square(gradient)
-        moved = (tf.sqrt(grown) - tf.sqrt(n)) / learning_rate
-        z = z + gradient - moved * weight
-        curvature = tf.sqrt(grown) / learning_rate + 2 * self.l2
-        weight = (tf.clip_by_value(z, -self.l1, self.l1) - z) / curvature
-        return weight, [grown, z]
+        moved = (tf.sqrt(grown) - tf.sqrt(n)) / rate
+        new_z = z + gradient - moved * weight
+        curvature = tf.sqrt(grown) / rate + 2 * self.l2
+        new = (tf.clip_by_value(new_z, -self.l1, self.l1) - new_z) / curvature
+        return tf.where(moves, new, weight), [
+            tf.where(moves, grown, n),
+            tf.where(moves, new_z, z),
+        ]
 
     def get_config(self):
         return {
