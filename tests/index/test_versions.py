@@ -87,6 +87,17 @@ def test_low_recall_is_not_shown(towers, tmp_path):
     assert json.loads(contents(tmp_path)["index.json"])["recall"] == 1.0
 
 
+def test_a_server_that_does_not_answer(towers, tmp_path):
+    with pytest.raises(ValueError, match="`address` must be a server that answers"):
+        index.build(
+            tmp_path / "no",
+            towers.saved_models,
+            towers.catalogue,
+            address="127.0.0.1:1",
+        )
+    assert not (tmp_path / "no" / "index.json").exists()
+
+
 @pytest.mark.slow
 def test_a_server_gives_the_same_vectors(towers, other_towers, tmp_path):
     from tfrec import serving

@@ -67,3 +67,10 @@ def test_an_empty_log_is_no_warm_up(tmp_path):
     with pytest.raises(ValueError, match="`log` must hold a record"):
         replay.write_warmup(tmp_path / "log", tmp_path / "file")
     assert os.listdir(tmp_path) == ["log"]
+
+
+def test_a_wrong_log_leaves_nothing_behind(tmp_path):
+    target = tmp_path / "ranker" / "9" / "assets.extra" / "requests"
+    with pytest.raises((ValueError, FileNotFoundError)):
+        replay.write_warmup(tmp_path / "nope*", target)
+    assert not list(tmp_path.iterdir())

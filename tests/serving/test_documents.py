@@ -76,16 +76,16 @@ def recommender(content):
 
 
 def test_parameters(recommender, content):
-    settings = recommender.settings({"n": 3})
+    settings = recommender.settings({"n": 3}, 1)
     assert settings["n"].tolist() == 3
     assert settings["n"].dtype == "int32"
     assert settings["exclude"].shape == (1, 0)
-    given = recommender.settings({"exclude": [["a", "b"]]})
+    given = recommender.settings({"exclude": [["a", "b"]]}, 3)
     assert given["exclude"].tolist() == [["a", "b"]]
-    given = recommender.settings({"exclude": [["a", "b"], []]})
+    given = recommender.settings({"exclude": [["a", "b"], []]}, 2)
     assert given["exclude"].tolist() == [["a", "b"], ["", ""]]
     assert given["n"].tolist() == 10
-    assert documents.Document(content).settings({}) == {}
+    assert documents.Document(content).settings({}, 1) == {}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,11 @@ def test_parameters(recommender, content):
         ({"n": True}, "Client: `n` must hold int32 and have rank 0. Received: n=True"),
         ({"n": [1]}, "Client: `n` must hold int32 and have rank 0. Received: n=[1]"),
         ({"n": 2**31}, "Client: `n` must hold int32 and have rank 0. Received: n=214"),
+        ({"n": 0}, "Client: `n` must be an int >= 1. Received: n=0 (int)."),
+        (
+            {"exclude": [["a"], ["b"]]},
+            "`exclude` must hold one list, or one for each of the 3 rows. Received",
+        ),
         ({"exclude": ["a"]}, "Client: `exclude` must hold string and have rank 2"),
         ({"exclude": [[1]]}, "Client: `exclude` must hold string and have rank 2"),
         ({"exclude": [["a"], "b"]}, "Client: `exclude` must hold string and have rank"),
@@ -108,4 +113,4 @@ def test_parameters(recommender, content):
 )
 def test_bad_parameters(recommender, given, text):
     with pytest.raises(ValueError, match=re.escape(text)):
-        recommender.settings(given)
+        recommender.settings(given, 3)

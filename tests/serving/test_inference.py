@@ -162,19 +162,7 @@ def test_a_column_of_regressions():
     assert [one.value for one in result.regressions] == [1, 3]
 
 
-@pytest.fixture
-def methods(repository):
-    """Gives the signatures of `texts` method names, as TF1 exports have them."""
-    spec = inference_pb2.InferenceTask().model_spec
-    spec.name = "texts"
-    with repository.hold(spec) as servable:
-        changed = {"classify": inference.CLASSIFY, "regress": inference.REGRESS}
-        for key, method in changed.items():
-            servable.signatures[key].definition.method_name = method
-        yield
-        for key in changed:
-            method = "tensorflow/serving/predict"
-            servable.signatures[key].definition.method_name = method
+METHODS = {"classify": inference.CLASSIFY, "regress": inference.REGRESS}
 
 
 def tasks(*signatures, name="texts"):
@@ -183,11 +171,12 @@ def tasks(*signatures, name="texts"):
         task = request.tasks.add()
         task.model_spec.name = name
         task.model_spec.signature_name = signature
+        task.method_name = METHODS.get(signature, "tensorflow/serving/predict")
     request.input.example_list.examples.append(example(x=0.25))
     return request
 
 
-def test_multi_inference(repository, methods):
+def test_multi_inference(repository):
     request = tasks("regress", "classify")
     data = ask(repository, "multi_inference", request)
     response = inference_pb2.MultiInferenceResponse.FromString(data)
@@ -231,7 +220,7 @@ def two_models():
         ),
     ],
 )
-def test_multi_inference_refused(repository, methods, request_, code, text):
+def test_multi_inference_refused(repository, request_, code, text):
     with pytest.raises(Refusal, match=text) as caught:
         ask(repository, "multi_inference", request_)
     assert caught.value.code.name == code

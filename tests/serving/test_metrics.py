@@ -78,3 +78,9 @@ def test_totals_by_tensorflows_names():
     after = metrics.totals(names)
     grown = {name: after[name] - before[name] for name in after}
     assert grown == {names[0]: 2, names[2]: 2}
+
+
+def test_long_names_in_requests_do_not_fill_the_memory():
+    metrics.observe("x" * 100_000, "Predict", "GRPC", "NOT_FOUND", 0.1)
+    assert "x" * 300 not in metrics.text()
+    assert 'model_name="other"' in metrics.text()

@@ -87,7 +87,7 @@ def _write(
 
 
 def set_defaults(folder: Path, parameters: Mapping[str, Any]) -> None:
-    """Gives inputs of `serving_default` a value for requests that leave them out.
+    """Gives inputs of signatures a value for requests that leave them out.
 
     `parameters` tells each input's `dtype` and `default` value. TensorFlow has no
     call that writes `SignatureDef.defaults`, which TensorFlow Serving reads.
@@ -99,11 +99,13 @@ def set_defaults(folder: Path, parameters: Mapping[str, Any]) -> None:
     file = folder / "saved_model.pb"
     message = saved_model_pb2.SavedModel()
     message.ParseFromString(file.read_bytes())
-    signature = message.meta_graphs[0].signature_def["serving_default"]
+    signatures = message.meta_graphs[0].signature_def.values()
     for name, told in parameters.items():
         value = tf.constant(told["default"], tf.as_dtype(told["dtype"]))
         proto = tf.make_tensor_proto(value.numpy(), value.dtype, value.shape)
-        signature.defaults[name].CopyFrom(proto)
+        for signature in signatures:
+            if name in signature.inputs:
+                signature.defaults[name].CopyFrom(proto)
     file.write_bytes(message.SerializeToString(deterministic=True))
 
 

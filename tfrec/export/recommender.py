@@ -118,6 +118,7 @@ def save_recommender(
     check_spec(OWNER, spec)
     _checks.positive_int(OWNER, k=k, n=n, probes=probes, version=version)
     _checks.integer(OWNER, cells=cells)
+    k, n, cells, probes, version = map(int, (k, n, cells, probes, version))
     if ranker is None and ranker_spec is not None:
         rule = "is of a ranker, and there is none"
         raise _checks.argument(OWNER, "ranker_spec", rule, ranker_spec)

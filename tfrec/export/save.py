@@ -63,7 +63,7 @@ def save(
         name: warmup_requests(servable, examples)
         for name, servable in servables.items()
     }
-    return publish(owner, Path(path), version, servables, requests)
+    return publish(owner, Path(path), int(version), servables, requests)
 
 
 def check_spec(owner: str, spec: Any) -> None:

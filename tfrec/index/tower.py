@@ -131,7 +131,15 @@ class Tower:
             request.model_spec.signature_name = signature
             for name, value in arrays.items():
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-            answer = send(request.SerializeToString(), timeout=timeout)
+            try:
+                answer = send(request.SerializeToString(), timeout=timeout)
+            except grpc.RpcError as error:
+                rule = "must be a server that answers for item_tower"
+                found = f"{error.code().name}: {error.details()}"
+                way_out = f"Received from it: {found}."
+                raise _checks.argument(
+                    OWNER, "address", rule, address, way_out
+                ) from error
             return tf.make_ndarray(answer.outputs[output])
 
         found = call("pair_id", {}, "pair_id").item().decode()

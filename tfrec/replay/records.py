@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import logging
 import os
 from collections.abc import Iterator
@@ -75,19 +76,18 @@ def write_warmup(
     if records > MOST_WARMUP:
         rule = f"must be an int <= {MOST_WARMUP}"
         raise _checks.argument(OWNER, "records", rule, records)
+    first = list(itertools.islice(read(log), records))
+    if not first:
+        rule = "must hold a record"
+        raise _checks.argument(OWNER, "log", rule, os.fspath(log))
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
-    count = 0
-    with tf.io.TFRecordWriter(str(partial)) as writer:
-        for record in read(log):
-            if count == records:
-                break
-            writer.write(record.SerializeToString())
-            count += 1
-    if not count:
-        partial.unlink()
-        rule = "must hold a record"
-        raise _checks.argument(OWNER, "log", rule, os.fspath(log))
-    os.replace(partial, target)
-    return count
+    try:
+        with tf.io.TFRecordWriter(str(partial)) as writer:
+            for record in first:
+                writer.write(record.SerializeToString())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(first)

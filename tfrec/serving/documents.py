@@ -55,11 +55,12 @@ class Document:
         """Rows as the arrays that the servable takes; checks every value."""
         return wire(self._spec, rows, list(names), owner=OWNER)
 
-    def settings(self, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def settings(self, given: Mapping[str, Any], rows: int) -> dict[str, np.ndarray]:
         """All parameters as arrays: those that are given, else their defaults.
 
-        Raises: `ValueError` on an unknown name, or on a value of another type or
-        rank than the parameter has.
+        Raises: `ValueError` on an unknown name, on a value of another type or rank
+        than the parameter has, on a number below 1, and on lists that are neither
+        one nor one for each of `rows`.
         """
         for name in given:
             if name not in self.parameters:
@@ -67,10 +68,18 @@ class Document:
                 known = _checks.quoted(self.parameters) or "none"
                 way_out = f"It has {known}.{_checks.closest(name, self.parameters)}"
                 raise _checks.argument(OWNER, "parameters", rule, name, way_out)
-        return {
+        settings = {
             name: _parameter(name, given.get(name, told["default"]), told)
             for name, told in self.parameters.items()
         }
+        for name in given:
+            array = settings[name]
+            if array.ndim == 0:
+                _checks.integer(OWNER, 1, **{name: array.item()})
+            elif len(array) not in (1, rows):
+                rule = f"must hold one list, or one for each of the {rows} rows"
+                raise _checks.argument(OWNER, name, rule, given[name])
+        return settings
 
 
 def _parameter(name: str, value: Any, told: Mapping[str, Any]) -> np.ndarray:

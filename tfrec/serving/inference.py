@@ -180,7 +180,7 @@ def prepare_tasks(servable: Servable, request: Any) -> list[Job]:
         if key not in servable.signatures:
             text = f"Requested signature not found in model graph: {key}"
             raise Refusal("INVALID_ARGUMENT", text)
-        method = servable.signatures[key].definition.method_name
+        method = task.method_name  # a TF2 signature's own is that of Predict
         if method == CLASSIFY:
             jobs.append(prepare_classify(servable, spec, request.input))
         elif method == REGRESS:
@@ -191,16 +191,16 @@ def prepare_tasks(servable: Servable, request: Any) -> list[Job]:
     return jobs
 
 
-def results(jobs: list[Job], answers: list[list[np.ndarray]]) -> Any:
-    """The MultiInferenceResponse of jobs and their outputs.
+def results(request: Any, jobs: list[Job], answers: list[list[np.ndarray]]) -> Any:
+    """The MultiInferenceResponse of a request's jobs and their outputs.
 
     Raises: `Refusal`.
     """
     response = inference_pb2.MultiInferenceResponse()
-    for job, values in zip(jobs, answers, strict=True):
+    for task, job, values in zip(request.tasks, jobs, answers, strict=True):
         result = response.results.add()
         result.model_spec.CopyFrom(spec_of(job))
-        if job.signature.definition.method_name == CLASSIFY:
+        if task.method_name == CLASSIFY:
             result.classification_result.CopyFrom(classification(job, values))
         else:
             result.regression_result.CopyFrom(regression(job, values))

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tfrec.serving.series import Counter, Histogram
+from tfrec.serving.series import OTHER, Counter, Histogram
 
 MICRO = 1e6
+LONGEST_NAME = 256
 LATENCY = [10 * 1.8**power for power in range(33)]  # microseconds, to 20 minutes
 COUNTS = [2.0**power for power in range(15)]
 STAGES = [1e-5 * 2**power for power in range(20)]  # seconds, to 5 seconds
@@ -87,12 +88,15 @@ def observe(model: str, api: str, entrypoint: str, status: str, seconds: float) 
     """Counts a request that was answered, well or not.
 
     Args:
-        model: str. The name in the request.
+        model: str. The name in the request; a longer one than `LONGEST_NAME` counts
+            as `other`, since what a client sends must not fill the memory.
         api: str. `"Predict"`, ...; over REST `"predict"`, ...
         entrypoint: str. `"GRPC"` or `"REST"`.
         status: str. Name of the gRPC status, as `"OK"`.
         seconds: float.
     """
+    if len(model) > LONGEST_NAME:
+        model = OTHER
     _REQUESTS.add(model, status)
     if status == "OK":
         _LATENCY.observe(model, api, entrypoint, value=seconds * MICRO)

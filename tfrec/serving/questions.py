@@ -71,7 +71,7 @@ class Questions:
         arrays = document.arrays(rows, names)
         _not_empty("rows", arrays)
         count = len(next(iter(arrays.values())))
-        for name, array in document.settings(parameters or {}).items():
+        for name, array in document.settings(parameters or {}, count).items():
             arrays[name] = array
             if array.ndim and len(array) == count > 1:  # one entry a row
                 names.append(name)
@@ -161,7 +161,8 @@ class Questions:
                 if last and not ways:
                     raise
         count = len(next(iter(document.arrays(rows, document.inputs).values())))
-        return popular.answer(document, count, document.settings(parameters or {}))
+        settings = document.settings(parameters or {}, count)
+        return popular.answer(document, count, settings)
 
     def status(self, servable: str) -> Question[dict[int, str]]:
         """State by version, largest first."""

@@ -205,7 +205,7 @@ class Services:
             metrics.examples(servable.name, len(jobs[0].arrays[0]))
             running = [self._values(job, seconds, "MultiInference") for job in jobs]
             answers = [await values for values in running]
-            response = inference.results(jobs, answers)
+            response = inference.results(request, jobs, answers)
             answer = response.SerializeToString(deterministic=True)
             self._logged("MultiInference", servable, data, answer)
             return answer
