@@ -211,3 +211,14 @@ def test_a_last_way_has_all_the_time_that_is_left():
 def test_recommend_checks_its_arguments():
     with pytest.raises(ValueError, match="fallback"):
         next(recommend(fallback=1))
+
+
+@pytest.mark.parametrize("wanted", [10, 1000, 100_000, 1_000_000])
+def test_rows_are_cut_by_the_length_of_the_lists_that_are_asked_for(wanted):
+    """As many users as an answer holds; one where not even one's list might fit."""
+    limit, users = 2**20, 30_000
+    given = {"a": np.zeros(users, np.float32)}
+    question = predict(questions(limit=limit), given, parameters={"n": wanted})
+    first = len(inputs(next(question))["a"])
+    most = max(limit // (4 * wanted), 1)
+    assert 0.9 * most <= first <= most

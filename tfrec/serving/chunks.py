@@ -79,6 +79,32 @@ def split(
     return pieces
 
 
+def of_width(
+    outputs: Mapping[str, Mapping[str, Any]], width: int, max_message_bytes: int
+) -> dict[str, dict[str, Any]]:
+    """Outputs whose unknown sizes are `width`, or what a message holds of one row.
+
+    A list may be shorter than is asked for: one row is sent, however wide.
+
+    >>> told = {"item_id": {"dtype": "int64", "shape": [None, None]}}
+    >>> of_width(told, 500, 10_000)["item_id"]["shape"]
+    [None, 500]
+    """
+    open_ends = [told for told in outputs.values() if None in told["shape"][1:]]
+    place = sum(VALUE_BYTES.get(told["dtype"], 10) for told in open_ends)
+    width = max(min(width, max_message_bytes // max(2 * place, 1)), 1)
+    return {
+        name: {
+            **told,
+            "shape": [
+                *told["shape"][:1],
+                *(width if size is None else size for size in told["shape"][1:]),
+            ],
+        }
+        for name, told in outputs.items()
+    }
+
+
 def grpc_row_bytes(array: np.ndarray) -> np.ndarray:
     """Bytes that each row of an array takes in a request, `(rows,)` int64."""
     rows = len(array)

@@ -232,10 +232,17 @@ class Questions:
         """The answer to the arrays, in as many requests as it takes."""
         _check_version(version)
         known = document.outputs
+        # Over REST all outputs come, wanted or not.
+        coming = known if self._format.TELLS_LITTLE else wanted or known
+        answered = {name: known[name] for name in coming if name in known}
+        if "n" in arrays and "n" in document.parameters:
+            answered = chunks.of_width(
+                answered, int(arrays["n"]), self._max_message_bytes
+            )
         pieces = chunks.split(
             arrays,
             by_row,
-            {name: known[name] for name in wanted or known if name in known},
+            answered,
             self._max_message_bytes,
             row_bytes=self._format.row_bytes,
             value_bytes=self._format.VALUE_BYTES,
