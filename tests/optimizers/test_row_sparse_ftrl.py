@@ -72,3 +72,13 @@ def test_contract():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert again.get_config() == optimizer.get_config()
     assert (again.initial_accumulator_value, again.l1, again.l2) == (0.3, 0.4, 0.5)
+
+
+def test_a_rate_of_0_moves_nothing():
+    """A warm-up starts there; the rule divides by the rate."""
+    before = [tf.constant([value]) for value in (0.5, 0.1, 0.2)]
+    weight, slots = before[0], before[1:]
+    optimizer = RowSparseFtrl(0.1)
+    moved, grown = optimizer.step(tf.constant([1.0]), weight, slots, tf.constant(0.0))
+    for found, wanted in zip([moved, *grown], before, strict=True):
+        np.testing.assert_array_equal(found, wanted)

@@ -20,7 +20,7 @@ class RowSparseFtrl(RowSparseOptimizer):
     new learning rate moves all. Equal where rows start at 0 and the rate is constant.
 
     Args:
-        learning_rate: number > 0, schedule or callable.
+        learning_rate: number, schedule or callable; where it is 0, all stays.
         initial_accumulator_value: number >= 0. Start of n.
         l1: number >= 0.
         l2: number >= 0, as `l2_regularization_strength` in Keras.
